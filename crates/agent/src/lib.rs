@@ -1,0 +1,1 @@
+//! One node: sources, engines, response

@@ -1,0 +1,1 @@
+//! Loads, checks and indexes the rule bundle

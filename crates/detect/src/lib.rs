@@ -1,0 +1,1 @@
+//! Events in, detections, incidents and plans out

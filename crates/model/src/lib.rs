@@ -1,0 +1,30 @@
+//! The words of Minesweep: what was seen, what it means, what is to be done, and what came of it.
+//!
+//! Only data and its JSON form. Time arrives on the event, bytes as bytes; nothing here reads a clock, a file or
+//! a socket, so a recorded run replays to the same answer. Every stored form carries [`FORMAT`].
+
+mod action;
+mod bytes;
+mod detection;
+mod event;
+mod incident;
+mod process;
+mod report;
+mod said;
+mod text;
+
+pub use action::{Action, Mode, Outcome, OutcomeState, Plan, Step};
+pub use bytes::Bytes;
+pub use detection::{Attack, Detection, Evidence, Group, Severity};
+pub use event::{
+    BigMap, Blind, Clue, ClueSource, CpuSample, Event, FileHit, Flow, FlowBytes, GpuUse, HookCount, Host, Looked,
+    MsrWrite, ProcessCpu, Protocol, Rounding, SettingWrite, What,
+};
+pub use incident::{Change, Incident, IncidentState, Kind, Mining};
+pub use process::{Container, FileId, Origin, Process, ProcessKey};
+pub use report::{Load, Report};
+pub use said::{Direction, Role, Said, Stratum, StratumVerb, Utterance};
+pub use text::{Lang, Text};
+
+/// Version of every stored or sent form made of these types. A reader takes this one and the one before.
+pub const FORMAT: u32 = 1;

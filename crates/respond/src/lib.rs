@@ -1,0 +1,1 @@
+//! The write side of Linux: journal first, then the change

@@ -1,0 +1,1 @@
+//! Store, API, access, console

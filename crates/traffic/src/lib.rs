@@ -1,0 +1,1 @@
+//! Bytes in, what was said out
