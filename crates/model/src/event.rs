@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Direction, Origin, Process, ProcessKey, Said};
+use crate::{Bytes, Direction, Origin, Outcome, Process, ProcessKey, Said};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub enum What {
     Looked(Box<Looked>),
     /// Records lost since the last report.
     Lost(HookCount),
+    /// What the responder did; the engine notes it on the incident, which is contained once all its processes are
+    /// stopped or gone.
+    Outcome(Box<Outcome>),
 }
 
 /// The machine.
