@@ -8,6 +8,7 @@ mod bytes;
 mod detection;
 mod event;
 mod incident;
+pub mod ocsf;
 mod process;
 mod report;
 mod said;
