@@ -4,6 +4,15 @@
 //! Starts no program and changes nothing. Two sensors give the same [`Event`]s: eBPF where the kernel allows it,
 //! the netlink process connector with `/proc` elsewhere. What neither sees is named by [`Source::blind`].
 
+pub mod cpu;
+pub mod gpu;
+pub mod hidden;
+pub mod look;
+mod netlink;
+pub mod proc;
+pub mod sockets;
+mod take;
+
 use std::time::Duration;
 
 use minesweep_model::{Blind, Event, HookCount};
