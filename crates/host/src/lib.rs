@@ -4,14 +4,18 @@
 //! Starts no program and changes nothing. Two sensors give the same [`Event`]s: eBPF where the kernel allows it,
 //! the netlink process connector with `/proc` elsewhere. What neither sees is named by [`Source::blind`].
 
+pub mod bpf;
 pub mod cpu;
 pub mod gpu;
 pub mod hidden;
 pub mod look;
 mod netlink;
 pub mod proc;
+mod sensor;
 pub mod sockets;
 mod take;
+
+pub use sensor::ProcSensor;
 
 use std::time::Duration;
 

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Maps and small steps that all hooks share: the two rings, the counters, who a task is, the path of a file. */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+/* A wake-up costs ten times the hook. Telemetry wakes the reader at most this often; the reader polls between. */
+#define WAKE_EVERY_NS 2000000ULL
+
+const volatile struct settings settings = { .budget = 16384 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} records SEC(".maps");
+
+/* For what must be judged at once; its reader is woken for each record that it has not caught up with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 19);
+} verdicts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KIND_COUNT);
+	__type(key, __u32);
+	__type(value, struct count);
+} counts SEC(".maps");
+
+/* Socket cookie -> process and budget. Least recently used goes first: a flood may cost an old flow its owner. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+__u64 last_wake_ns;
+
+static __always_inline __u64 wake_flags(__u64 now_ns)
+{
+	if (now_ns - last_wake_ns < WAKE_EVERY_NS)
+		return BPF_RB_NO_WAKEUP;
+	last_wake_ns = now_ns;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void count(__u32 kind, const void *record)
+{
+	struct count *at = bpf_map_lookup_elem(&counts, &kind);
+
+	if (!at)
+		return;
+	at->made++;
+	if (!record)
+		at->lost++;
+}
+
+/* Room for a record of `kind` in the telemetry ring; NULL is counted as a loss. */
+static __always_inline void *reserve(__u32 kind, __u64 bytes)
+{
+	struct head *head = bpf_ringbuf_reserve(&records, bytes, 0);
+
+	count(kind, head);
+	if (!head)
+		return NULL;
+	head->kind = kind;
+	head->pad = 0;
+	head->at_ns = bpf_ktime_get_ns();
+	return head;
+}
+
+static __always_inline void submit(void *record)
+{
+	bpf_ringbuf_submit(record, wake_flags(((struct head *)record)->at_ns));
+}
+
+/* For task pointers that the verifier trusts: plain loads. */
+static __always_inline void who_is(struct who *who, struct task_struct *task)
+{
+	who->pid = task->tgid;
+	who->pad = 0;
+	who->start_ns = task->group_leader->start_boottime;
+}
+
+/* For programs in which the current task is only a number. */
+static __always_inline void who_is_current(struct who *who)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	who->pid = bpf_get_current_pid_tgid() >> 32;
+	who->pad = 0;
+	who->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/* memcmp, which no kernel lends. */
+static __always_inline bool_t is_same(const char *left, const char *right, int bytes)
+{
+	for (int at = 0; at < bytes; at++)
+		if (left[at] != right[at])
+			return 0;
+	return 1;
+}
+
+static __always_inline struct file *file_of(int fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **slots = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+
+	if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	return file;
+}
+
+/* Copies the names of a path, leaf first, each ended by NUL. Gives the bytes used, 0 for the root itself, or -1 when it
+ * is too deep or too long. Crosses mounts up to the root of the mount namespace, as /proc/PID/exe does. */
+static __always_inline __s32 names_of(char *to, struct vfsmount *vfsmount, struct dentry *dentry)
+{
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct dentry *root = BPF_CORE_READ(vfsmount, mnt_root);
+	__u32 used = 0;
+
+	for (int level = 0; level < PATH_LEVELS; level++) {
+		if (dentry == root) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+			if (above == mount)
+				return used;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			root = BPF_CORE_READ(mount, mnt.mnt_root);
+			continue;
+		}
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (used > PATH_BYTES - NAME_BYTES)
+			return -1;
+		long length = bpf_probe_read_kernel_str(to + used, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+
+		if (length <= 0 || length > NAME_BYTES)
+			return -1;
+		used += length;
+		if (parent == dentry) /* memfd, pipe: its own root */
+			return used;
+		dentry = parent;
+	}
+	return -1;
+}
+
+/* Both ends of a socket. */
+static __always_inline void ends_of(struct ends *ends, struct sock *sock)
+{
+	__builtin_memset(ends, 0, sizeof(*ends));
+	ends->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	ends->remote_port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
+	ends->protocol = BPF_CORE_READ(sock, sk_protocol);
+	if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET) {
+		ends->family = 4;
+		BPF_CORE_READ_INTO(&ends->local[0], sock, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO(&ends->remote[0], sock, __sk_common.skc_daddr);
+		return;
+	}
+	ends->family = 6;
+	BPF_CORE_READ_INTO((struct in6_addr *)ends->local, sock, __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO((struct in6_addr *)ends->remote, sock, __sk_common.skc_v6_daddr);
+}

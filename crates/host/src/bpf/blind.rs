@@ -1,0 +1,63 @@
+//! What is not seen when the kernel refuses a hook, in words for people: what, why, remedy.
+
+use std::io;
+
+use minesweep_model::{Blind, Text};
+
+use super::load::Hook;
+
+/// One entry for each thing that a refused hook would have seen.
+pub(crate) fn of(refused: &[(&'static Hook, io::Error)]) -> Vec<Blind> {
+    let mut out: Vec<Blind> = Vec::new();
+    for (hook, cause) in refused {
+        if out.iter().all(|known| known.what != hook.sees) {
+            out.push(Blind { what: hook.sees.to_owned(), why: why(hook.sees, cause) });
+        }
+    }
+    out
+}
+
+fn why(sees: &str, cause: &io::Error) -> Text {
+    let (what_en, what_zh) = unseen(sees);
+    let (remedy_en, remedy_zh) = remedy(cause);
+    Text::new(format!("{what_en}: {cause}; {remedy_en}"), format!("{what_zh}：{cause}；{remedy_zh}"))
+}
+
+fn unseen(sees: &str) -> (&'static str, &'static str) {
+    match sees {
+        "fork" => ("new processes are not seen until they execute", "新进程在执行程序之前不可见"),
+        "exit" => ("the end of processes is not seen", "看不到进程结束"),
+        "connect" => ("connections that processes open are not seen", "看不到进程发起的连接"),
+        "dns-process" => (
+            "names asked for are seen without the process that asks",
+            "看得到域名查询，但不知道由哪个进程发出",
+        ),
+        "closed" => ("the end of connections is not seen", "看不到连接结束"),
+        "bytes" => ("the first bytes of connections are not seen", "看不到连接的首批字节"),
+        "rounding" => ("floating point rounding modes are not seen", "看不到浮点舍入模式"),
+        "accept" => {
+            ("accepted connections are seen without their process", "看得到接受的连接，但不知道属于哪个进程")
+        }
+        "maps" => ("memory maps of a miner's size are not seen", "看不到挖矿程序大小的内存映射"),
+        "msr" => ("writes to model-specific registers are not seen", "看不到对 MSR 寄存器的写入"),
+        "settings" => ("writes to huge page settings are not seen", "看不到对大页设置的写入"),
+        _other => ("a hook is missing", "缺少一个内核探针"),
+    }
+}
+
+fn remedy(cause: &io::Error) -> (&'static str, &'static str) {
+    match cause.kind() {
+        io::ErrorKind::NotFound => (
+            "mount cgroup2 (mount -t cgroup2 none /sys/fs/cgroup/unified), or use a kernel with this tracepoint",
+            "请挂载 cgroup2（mount -t cgroup2 none /sys/fs/cgroup/unified），或使用带有该跟踪点的内核",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "run as root with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and look for a lockdown or security policy",
+            "请以 root 运行并具备 CAP_BPF、CAP_PERFMON、CAP_NET_ADMIN，并检查内核锁定或安全策略",
+        ),
+        _other => (
+            "use Linux 5.8 or newer built with CONFIG_BPF_EVENTS",
+            "请使用 Linux 5.8 或更新版本，并启用 CONFIG_BPF_EVENTS",
+        ),
+    }
+}
