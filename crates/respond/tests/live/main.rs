@@ -1,0 +1,12 @@
+//! The responder on real processes and real loopback connections; needs root.
+//!
+//! Waits end with an event (an echo, a line, a stop, an end of file), never with a guess of time.
+#![allow(unsafe_code, reason = "unshare of the test's own thread")]
+
+mod bench;
+mod common;
+mod cut;
+mod disk;
+mod freeze;
+mod part;
+mod recover;
