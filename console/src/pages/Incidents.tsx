@@ -1,0 +1,194 @@
+// All incidents, newest first. State and search stand in the address, so that a view can be sent to someone.
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, useSearchParams } from "react-router";
+import SearchIcon from "tdesign-icons-react/esm/components/search";
+import SecuredIcon from "tdesign-icons-react/esm/components/secured";
+import { Button } from "tdesign-react/es/button";
+import { Input } from "tdesign-react/es/input";
+import { Radio } from "tdesign-react/es/radio";
+import { BaseTable as Table } from "tdesign-react/es/table";
+import type { StateFilter } from "../api/client";
+import { incidentsQuery, overviewQuery } from "../api/queries";
+import type { IncidentSummary, Overview } from "../api/types";
+import { cpuHours, visible } from "../format";
+import { useText } from "../i18n";
+import { Cost, Unknown } from "../parts/facts";
+import { useWide } from "../parts/media";
+import { Failed, Nothing, Section, Waiting } from "../parts/notices";
+import { Share, StateTag } from "../parts/tags";
+import { When } from "../parts/when";
+import { LongWord, Word } from "../parts/words";
+import { useLang } from "../settings";
+
+const STATES: StateFilter[] = ["all", "open", "contained", "closed"];
+// Typing is not asked about letter by letter.
+const TYPING_MS = 250;
+
+const filterOf = (text: string | null): StateFilter => STATES.find((state) => state === text) ?? "all";
+
+function Title({ incident }: { incident: IncidentSummary }) {
+  const text = useText();
+  return (
+    <Link className="incident-link" to={`/incidents/${encodeURIComponent(incident.uid)}`}>
+      {visible(text(incident.title))}
+    </Link>
+  );
+}
+
+function Where({ incident }: { incident: IncidentSummary }) {
+  const { t } = useTranslation();
+  if (incident.pool == null && incident.wallet == null) return <Unknown />;
+  return (
+    <span className="where">
+      {incident.pool != null && <Word text={incident.pool} />}
+      {incident.wallet != null && <LongWord text={incident.wallet} what={t("field.wallet")} keep={6} />}
+    </span>
+  );
+}
+
+function AsTable({ rows, price }: { rows: IncidentSummary[]; price: Overview["price"] | undefined }) {
+  const { t } = useTranslation();
+  const lang = useLang();
+  return (
+    <Table
+      rowKey="uid"
+      data={rows}
+      verticalAlign="top"
+      tableLayout="fixed"
+      columns={[
+        { colKey: "state", title: t("field.state"), width: 136, cell: ({ row }) => <StateTag state={row.state} /> },
+        { colKey: "title", title: t("field.title"), cell: ({ row }) => <Title incident={row} /> },
+        {
+          colKey: "probability",
+          title: t("field.probability"),
+          width: 150,
+          cell: ({ row }) => <Share share={row.probability} label={t("field.probability")} tone="danger" />,
+        },
+        { colKey: "pool", title: `${t("field.pool")} / ${t("field.wallet")}`, width: "24%", cell: ({ row }) => <Where incident={row} /> },
+        { colKey: "since_ms", title: t("field.since"), width: 120, cell: ({ row }) => <When atMs={row.since_ms} /> },
+        {
+          colKey: "cost",
+          title: t("field.cost"),
+          width: 130,
+          align: "right",
+          cell: ({ row }) => (
+            <span className="cost">
+              <Cost amount={row.cost} price={price} />
+              <span className="soft">{cpuHours(lang, row.cpu_seconds)}</span>
+            </span>
+          ),
+        },
+      ]}
+    />
+  );
+}
+
+function AsList({ rows, price }: { rows: IncidentSummary[]; price: Overview["price"] | undefined }) {
+  const { t } = useTranslation();
+  return (
+    <ul className="row-list">
+      {rows.map((row) => (
+        <li key={row.uid}>
+          <div className="row-head">
+            <StateTag state={row.state} />
+            <When atMs={row.since_ms} />
+          </div>
+          <Title incident={row} />
+          <Share share={row.probability} label={t("field.probability")} tone="danger" />
+          <Where incident={row} />
+          <span className="soft">
+            {t("field.cost")}: <Cost amount={row.cost} price={price} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export default function Incidents() {
+  const { t } = useTranslation();
+  const isWide = useWide();
+  const [params, setParams] = useSearchParams();
+  const state = filterOf(params.get("state"));
+  const search = params.get("q") ?? "";
+  const [typed, setTyped] = useState(search);
+  const list = useInfiniteQuery({ ...incidentsQuery(state, search), placeholderData: (old) => old });
+  const price = useQuery(overviewQuery).data?.price;
+  const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
+
+  const show = (next: { state: StateFilter; q: string }) => {
+    const wanted = new URLSearchParams();
+    if (next.state !== "all") wanted.set("state", next.state);
+    if (next.q !== "") wanted.set("q", next.q);
+    setParams(wanted, { replace: true });
+  };
+  useEffect(() => {
+    if (typed === search) return;
+    const timer = setTimeout(() => show({ state, q: typed }), TYPING_MS);
+    return () => clearTimeout(timer);
+  });
+
+  const isFiltered = state !== "all" || search !== "";
+  const clear = () => {
+    setTyped("");
+    show({ state: "all", q: "" });
+  };
+  return (
+    <div className="page">
+      <h1>{t("incidents.title")}</h1>
+      <div className="filters">
+        <Radio.Group
+          variant="default-filled"
+          value={state}
+          onChange={(value) => show({ state: value, q: search })}
+          aria-label={t("incidents.filter")}
+        >
+          {STATES.map((each) => (
+            <Radio.Button key={each} value={each}>
+              {t(`state.${each}`)}
+            </Radio.Button>
+          ))}
+        </Radio.Group>
+        <label className="search">
+          <span className="for-readers">{t("incidents.searchLabel")}</span>
+          <Input
+            type="search"
+            clearable
+            value={typed}
+            prefixIcon={<SearchIcon />}
+            placeholder={t("incidents.search")}
+            onChange={(value) => setTyped(value)}
+          />
+        </label>
+      </div>
+      <Section title={list.data === undefined ? "…" : t("incidents.shown", { count: rows.length })}>
+        {list.error !== null && <Failed error={list.error} again={() => void list.refetch()} />}
+        {list.data === undefined && list.error === null && <Waiting rows={6} />}
+        {list.data !== undefined &&
+          (rows.length > 0 ? (
+            isWide ? (
+              <AsTable rows={rows} price={price} />
+            ) : (
+              <AsList rows={rows} price={price} />
+            )
+          ) : isFiltered ? (
+            <Nothing
+              icon={<SearchIcon />}
+              title={t("incidents.noMatch")}
+              hint={t("incidents.noMatchHint")}
+              action={<Button onClick={clear}>{t("incidents.clear")}</Button>}
+            />
+          ) : (
+            <Nothing icon={<SecuredIcon />} title={t("incidents.none")} hint={t("incidents.noneHint")} />
+          ))}
+        {list.hasNextPage && (
+          <Button className="more" variant="outline" loading={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
+            {t("app.more")}
+          </Button>
+        )}
+      </Section>
+    </div>
+  );
+}
