@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Takes connections: TLS, at most [`CONNECTIONS`] at a time.
+/// Takes connections: TLS, and only so many at a time.
 #[derive(Clone)]
 pub(crate) struct Gate {
     tls: RustlsAcceptor,
@@ -30,15 +30,15 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate with this certificate.
-    pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
+    /// A gate with this certificate that lets in `places` at a time; the next one is closed at once.
+    pub fn new(tls: Arc<rustls::ServerConfig>, places: usize) -> Self {
         let tls = RustlsAcceptor::new(RustlsConfig::from_config(tls)).handshake_timeout(HANDSHAKE);
-        Self { tls, places: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self { tls, places: Arc::new(Semaphore::new(places)) }
     }
 }
 
-/// Connections at a time; the next one is closed at once. A browser opens six.
-const CONNECTIONS: usize = 256;
+/// Connections at a time. A browser opens six.
+pub(crate) const CONNECTIONS: usize = 256;
 
 /// A TLS handshake takes two round trips.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -148,5 +148,28 @@ mod tests {
         let mut ours = watched(ours);
         let end = ours.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_closed_and_one_that_ends_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity =
+            crate::tls::Identity::open(folder.path(), &["localhost".to_owned()], 1_000_000_000_000).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gate = Gate::new(identity.config, 1);
+        let mut clients = Vec::new();
+        let mut arrivals = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            arrivals.push(listener.accept().await.unwrap().0);
+        }
+        let mut enter = || gate.accept(arrivals.pop().unwrap(), ());
+        let first = enter();
+        assert_eq!(enter().await.err().unwrap().to_string(), "all connections are taken");
+        drop(first);
+        let third = enter();
+        assert_eq!(gate.places.available_permits(), 0);
+        drop(third);
+        assert_eq!(gate.places.available_permits(), 1);
     }
 }

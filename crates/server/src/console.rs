@@ -65,3 +65,64 @@ fn send(name: &str, file: &EmbeddedFile, headers: &HeaderMap) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use rust_embed::Metadata;
+
+    use super::*;
+
+    fn find(name: &str) -> Option<EmbeddedFile> {
+        let kind = match name {
+            "index.html" => "text/html",
+            "assets/app-1a2b.js" => "text/javascript",
+            _ => return None,
+        };
+        let metadata = Metadata::__rust_embed_new([7; 32], None, None, kind);
+        Some(EmbeddedFile { data: Cow::Owned(name.as_bytes().to_owned()), metadata })
+    }
+
+    fn ask(path: &str, known: Option<&str>) -> (u16, String, String) {
+        let mut headers = HeaderMap::new();
+        if let Some(known) = known {
+            headers.insert(header::IF_NONE_MATCH, known.parse().unwrap());
+        }
+        let response = answer(path, &headers, find);
+        let field = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (kind, caching) = (field(header::CONTENT_TYPE), field(header::CACHE_CONTROL));
+        (response.status().as_u16(), kind.unwrap_or_default(), caching.unwrap_or_default())
+    }
+
+    fn is(status: u16, kind: &str, caching: &str) -> (u16, String, String) {
+        (status, kind.to_owned(), caching.to_owned())
+    }
+
+    #[test]
+    fn a_file_is_itself_a_route_is_the_page_and_a_lost_asset_is_neither() {
+        let page = is(200, "text/html", "no-cache");
+        assert_eq!(ask("/", None), page);
+        assert_eq!(ask("/login", None), page);
+        assert_eq!(ask("/incidents/i-1.2", None), page);
+        assert_eq!(
+            ask("/assets/app-1a2b.js", None),
+            is(200, "text/javascript", "public, max-age=31536000, immutable")
+        );
+        assert_eq!(ask("/assets/app-0000.js", None).0, 404);
+        assert_eq!(ask("/assets/../index.html", None).0, 404);
+    }
+
+    #[test]
+    fn a_file_that_the_browser_has_is_not_sent_again() {
+        let tag = format!("\"{}\"", "07".repeat(32));
+        assert_eq!(ask("/", Some(&tag)).0, 304);
+        assert_eq!(ask("/", Some(&format!("\"x\", W/{tag}"))).0, 304);
+        assert_eq!(ask("/", Some("\"x\"")).0, 200);
+    }
+
+    #[test]
+    fn a_console_that_was_not_built_says_so() {
+        assert_eq!(answer("/", &HeaderMap::new(), |_| None).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -156,7 +156,7 @@ impl Server {
         let listener = self.listener.try_clone().map_err(ServerError::Serve)?;
         let mut server = axum_server::from_tcp(listener)
             .map_err(ServerError::Serve)?
-            .acceptor(connection::Gate::new(Arc::clone(&self.tls.config)))
+            .acceptor(connection::Gate::new(Arc::clone(&self.tls.config), connection::CONNECTIONS))
             .handle(handle);
         server
             .http_builder()

@@ -259,7 +259,7 @@ const LOAD_STEPS: [(u64, u64); 2] = [(10_000, 86_400_000), (300_000, 30 * 86_400
 
 impl Store {
     /// Cuts every table back to its bound.
-    async fn prune(&self, now_ms: u64) -> Result<(), StoreError> {
+    pub(super) async fn prune(&self, now_ms: u64) -> Result<(), StoreError> {
         let Limits { incidents, detections, bytes } = self.limits;
         let mut change = self.writer.begin().await?;
         let tables = [

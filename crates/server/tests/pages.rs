@@ -1,0 +1,313 @@
+//! What was pushed is what is shown, live and after a restart: over real https and a real store.
+
+mod support;
+
+use minesweep_model::{IncidentState, Report, Severity};
+use minesweep_server::Server;
+use reqwest::header;
+use serde_json::Value;
+use support::{Stand, code, config, fixtures, now_ms};
+use tempfile::tempdir;
+
+#[tokio::test]
+async fn a_watching_page_gets_each_report_as_it_was_pushed() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut events = stand.events().await;
+    let reports = [
+        Report::Host(fixtures::host()),
+        fixtures::opened(fixtures::incident("i", 1000, 2000, 1.0)),
+        fixtures::found(fixtures::detection("d", 1000)),
+        Report::Outcome(Box::new(fixtures::outcome(1, "i", 3000))),
+        Report::Load(fixtures::load(1000, 50.0)),
+    ];
+    for report in reports {
+        stand.server.feed().push(report.clone());
+        let (name, data) = events.next().await.unwrap();
+        assert_eq!(name, "report");
+        assert_eq!(serde_json::from_value::<Report>(data).unwrap(), report);
+    }
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_page_shows_what_was_pushed() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let empty = stand.json("/api/overview").await;
+    assert_eq!(empty["load"], Value::Null);
+    assert_eq!(empty["mining_now"]["hash_rate_hs"], Value::Null);
+    assert_eq!(empty["mining_now"]["since_ms"], Value::Null);
+    let now_ms = now_ms();
+    let minute_ago = now_ms - 60_000;
+    let mut stopped = fixtures::incident("stopped", minute_ago - 1000, now_ms, 60.0);
+    stopped.state = IncidentState::Contained;
+    let mut ended = fixtures::incident("ended", minute_ago, now_ms, 60.0);
+    ended.state = IncidentState::Closed;
+    stand
+        .push(vec![
+            Report::Host(fixtures::host()),
+            Report::Load(fixtures::load(now_ms - 20_000, 40.0)),
+            Report::Load(fixtures::load(now_ms, 80.0)),
+            fixtures::found(fixtures::detection("new", now_ms)),
+            fixtures::found(fixtures::detection("old", now_ms - 25 * 3_600_000)),
+            fixtures::opened(fixtures::incident("going", minute_ago, now_ms, 120.0)),
+            fixtures::opened(stopped),
+            fixtures::opened(ended),
+        ])
+        .await;
+    let page = stand.json("/api/overview").await;
+    assert_eq!(page["host"]["name"], "node-1");
+    assert_eq!(page["load"]["cpu_percent"], 80.0);
+    assert_eq!(page["counts"][0]["lost"], 1);
+    assert_eq!(page["queue_lost"], 0);
+    assert_eq!(page["price"]["currency"], "USD");
+    let series = page["series"].as_array().unwrap();
+    assert_eq!(
+        series.iter().map(|point| point["cpu_percent"].as_f64().unwrap()).collect::<Vec<_>>(),
+        [40.0, 80.0]
+    );
+    let now = &page["mining_now"];
+    assert_eq!((now["incidents"].as_u64(), now["processes"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(now["since_ms"].as_u64(), Some(minute_ago));
+    assert_eq!(now["hash_rate_hs"], 1000.0);
+    assert_eq!(now["probability_max"], 0.99);
+    // 120 s of CPU in 60 s are two of four processors, and 2 * 24 h at 0.05.
+    assert_eq!(now["cpu_share_percent"], 50.0);
+    assert!((now["cost_per_day"].as_f64().unwrap() - 2.4).abs() < 1e-9);
+    let totals = &page["totals"];
+    for (name, want) in [("open", 1), ("contained", 1), ("closed", 1), ("detections_24h", 1)] {
+        assert_eq!(totals[name], want, "{name}");
+    }
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn incidents_are_filtered_searched_and_paged_without_losing_any() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut reports: Vec<Report> =
+        (0..5).map(|n| fixtures::opened(fixtures::incident(&format!("same-{n}"), 5000, 6000, 1.0))).collect();
+    let mut other = fixtures::incident("other", 4000, 6000, 1.0);
+    other.state = IncidentState::Closed;
+    other.mining.wallet = Some("0xABCDEF_100%".to_owned());
+    reports.push(fixtures::opened(other));
+    stand.push(reports).await;
+
+    let mut seen = Vec::new();
+    let mut path = "/api/incidents?limit=2".to_owned();
+    loop {
+        let page = stand.json(&path).await;
+        seen.extend(
+            page["items"].as_array().unwrap().iter().map(|line| line["uid"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/incidents?limit=2&before={next}");
+    }
+    assert_eq!(seen, ["same-4", "same-3", "same-2", "same-1", "same-0", "other"]);
+
+    let count = async |query: &str| {
+        stand.json(&format!("/api/incidents?{query}")).await["items"].as_array().unwrap().len()
+    };
+    for (query, want) in [
+        ("state=open", 5),
+        ("state=closed", 1),
+        ("state=contained", 0),
+        ("state=all", 6),
+        ("before=5000", 1),
+        ("q=abcdef_100%25", 1),
+        ("q=ABCDEF+KWORKER", 1),
+        ("q=abcdef+nothing", 0),
+        ("q=%E6%8C%96%E7%9F%BF", 6),
+        ("q=", 6),
+        ("q=mining.stratum&state=closed", 1),
+    ] {
+        assert_eq!(count(query).await, want, "{query}");
+    }
+    let line = &stand.json("/api/incidents?state=closed").await["items"][0];
+    assert_eq!(line["root"]["comm"], "kworker");
+    assert_eq!(line["pids"][0], 812);
+    assert_eq!(line["rules"][0], "mining.stratum");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn detections_are_filtered_by_rule_and_severity() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut weak = fixtures::detection("weak", 2000);
+    weak.rule = "mining.steady-cpu".to_owned();
+    weak.severity = Severity::Low;
+    stand.push(vec![fixtures::found(fixtures::detection("strong", 1000)), fixtures::found(weak)]).await;
+    let uids = async |query: &str| {
+        let page = stand.json(&format!("/api/detections?{query}")).await;
+        let uids =
+            page["items"].as_array().unwrap().iter().map(|item| item["uid"].as_str().unwrap().to_owned());
+        uids.collect::<Vec<_>>()
+    };
+    assert_eq!(uids("").await, ["weak", "strong"]);
+    assert_eq!(uids("min_severity=medium").await, ["strong"]);
+    assert_eq!(uids("rule=mining.steady-cpu").await, ["weak"]);
+    assert_eq!(uids("limit=1").await, ["weak"]);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_wrong_is_refused_by_name() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let long = format!("q={}", "x".repeat(201));
+    for query in [
+        "limit=0",
+        "limit=201",
+        "limit=-1",
+        "limit=x",
+        "before=x",
+        "before=x:y",
+        "state=none",
+        "more=1",
+        &long,
+    ] {
+        let asked = stand.get(&format!("/api/incidents?{query}")).await;
+        assert_eq!(asked.status(), 400, "{query}");
+        assert_eq!(code(asked).await, "bad_request", "{query}");
+    }
+    assert_eq!(stand.get("/api/detections?min_severity=9").await.status(), 400);
+    assert_eq!(code(stand.get("/api/incidents/none").await).await, "not_found");
+    assert_eq!(code(stand.get("/api/none").await).await, "not_found");
+    assert_eq!(code(stand.post("/api/overview").send().await.unwrap()).await, "wrong_method");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn an_incident_is_shown_whole_with_what_was_done_after_its_last_report() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut incident = fixtures::incident("i / 挖", 1000, 2000, 1.0);
+    incident.outcomes.push(fixtures::outcome(1, "i / 挖", 1500));
+    let outcomes = [1, 2].map(|entry| Report::Outcome(Box::new(fixtures::outcome(entry, "i / 挖", 1500))));
+    let others = Report::Outcome(Box::new(fixtures::outcome(3, "else", 1500)));
+    stand.push([vec![fixtures::opened(incident.clone()), others], outcomes.to_vec()].concat()).await;
+    incident.outcomes.push(fixtures::outcome(2, "i / 挖", 1500));
+    let got = stand.json("/api/incidents/i%20%2F%20%E6%8C%96").await;
+    assert_eq!(serde_json::from_value::<minesweep_model::Incident>(got).unwrap(), incident);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_data_sessions_and_certificate() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    stand
+        .push(vec![Report::Host(fixtures::host()), fixtures::opened(fixtures::incident("i", 1, 2, 1.0))])
+        .await;
+    let (cookie, fingerprint) = (stand.cookie.clone(), stand.server.fingerprint().to_owned());
+    stand.stop().await;
+    let mut stand = Stand::start(folder.path()).await;
+    stand.cookie = cookie;
+    assert_eq!(stand.server.fingerprint(), fingerprint);
+    assert_eq!(stand.json("/api/incidents").await["items"][0]["uid"], "i");
+    assert_eq!(stand.json("/api/overview").await["host"]["name"], "node-1");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_queued_when_the_server_stops_is_stored() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let cookie = stand.cookie.clone();
+    for n in 0..3000 {
+        stand.server.feed().push(fixtures::found(fixtures::detection(&format!("d{n}"), now_ms())));
+    }
+    stand.stop().await;
+    let mut stand = Stand::start(folder.path()).await;
+    stand.cookie = cookie;
+    assert_eq!(stand.json("/api/overview").await["totals"]["detections_24h"], 3000);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_drops_what_does_not_fit_and_says_how_much() {
+    let folder = tempdir().unwrap();
+    let server = Server::open(config(folder.path())).await.unwrap();
+    let feed = server.feed();
+    for n in 0..4096 + 7 {
+        feed.push(fixtures::found(fixtures::detection(&format!("d{n}"), now_ms())));
+    }
+    assert_eq!(feed.lost(), 7);
+    let mut stand = Stand::run(server, folder.path());
+    stand.cookie = support::cookie(&stand.log_in(&support::token(stand.server.login_link())).await);
+    stand.push(Vec::new()).await;
+    assert_eq!(stand.json("/api/overview").await["queue_lost"], 7);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_read_is_told_what_it_missed_and_slows_nobody() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut slow = stand.events().await;
+    let mut quick = stand.events().await;
+    // 24 MB: more than the sockets between us hold.
+    let mut large = fixtures::detection("large", 1);
+    large.why.en = "x".repeat(8 * 1024);
+    for n in 0..3000 {
+        large.uid = format!("d{n}");
+        stand.server.feed().push(fixtures::found(large.clone()));
+    }
+    while quick.next().await.unwrap().1["uid"] != "d2999" {}
+    let mut missed = 0;
+    let mut got = 0;
+    loop {
+        let (name, data) = slow.next().await.unwrap();
+        match name.as_str() {
+            "lagged" => missed += data["missed"].as_u64().unwrap(),
+            _ => got += 1,
+        }
+        if data["uid"] == "d2999" {
+            break;
+        }
+    }
+    assert!(missed > 0);
+    assert_eq!(missed + got, 3000);
+    assert_eq!(stand.server.feed().lost(), 0);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn the_sixty_fifth_stream_is_refused_and_a_closed_one_makes_room() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        streams.push(stand.events().await);
+    }
+    let refused = stand.get("/api/events").await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(code(refused).await, "too_many_streams");
+    streams.clear();
+    while stand.get("/api/events").await.status() == 503 {}
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_stops_though_a_page_still_watches() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut events = stand.events().await;
+    let (_, end) = tokio::join!(stand.stop(), events.next());
+    assert!(end.is_none());
+}
+
+#[tokio::test]
+async fn the_stream_is_neither_compressed_nor_cached() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let asked = stand.ask(reqwest::Method::GET, "/api/events").header(header::ACCEPT_ENCODING, "gzip");
+    let asked = asked.send().await.unwrap();
+    assert_eq!(asked.headers()[header::CONTENT_TYPE], "text/event-stream");
+    assert!(!asked.headers().contains_key(header::CONTENT_ENCODING));
+    assert!(["no-cache", "no-store"].contains(&asked.headers()[header::CACHE_CONTROL].to_str().unwrap()));
+    drop(asked);
+    stand.stop().await;
+}
