@@ -71,7 +71,11 @@ impl Assembly {
     }
 
     fn hold(&mut self, segment: Segment<'_>) {
-        if self.held.iter().any(|held| held.sequence == segment.sequence && held.bytes.len() >= segment.bytes.len()) {
+        if self
+            .held
+            .iter()
+            .any(|held| held.sequence == segment.sequence && held.bytes.len() >= segment.bytes.len())
+        {
             return;
         }
         self.held_bytes += segment.bytes.len();

@@ -34,7 +34,9 @@ pub fn read(message: &[u8]) -> Vec<Utterance> {
         MessageType::Response => {
             let addresses = addresses(&mut decoder, header.answer_count().min(MAX_ANSWERS));
             let first = queries.first().into_iter();
-            first.map(|query| Utterance::DnsAnswer { name: name(query), addresses: addresses.clone() }).collect()
+            first
+                .map(|query| Utterance::DnsAnswer { name: name(query), addresses: addresses.clone() })
+                .collect()
         }
     }
 }

@@ -31,11 +31,21 @@ struct Half {
 impl Flow {
     /// A flow of which nothing is known. `is_dns`: one end is port 53.
     pub fn new(is_dns: bool) -> Self {
-        Self { out: Half::new(Direction::Out, is_dns), incoming: Half::new(Direction::In, is_dns), shared: Shared::default() }
+        Self {
+            out: Half::new(Direction::Out, is_dns),
+            incoming: Half::new(Direction::In, is_dns),
+            shared: Shared::default(),
+        }
     }
 
     /// Reads a segment.
-    pub fn push(&mut self, bytes: &FlowBytes, at_ms: u64, limits: &Limits, losses: &mut Losses) -> Vec<Heard> {
+    pub fn push(
+        &mut self,
+        bytes: &FlowBytes,
+        at_ms: u64,
+        limits: &Limits,
+        losses: &mut Losses,
+    ) -> Vec<Heard> {
         let half = match bytes.direction {
             Direction::Out => &mut self.out,
             Direction::In => &mut self.incoming,
@@ -56,7 +66,7 @@ impl Flow {
 
     /// Bytes held, without the fixed size of the flow.
     pub fn held(&self) -> usize {
-        self.out.held() + self.incoming.held()
+        self.out.held() + self.incoming.held() + self.shared.talk.held()
     }
 }
 

@@ -242,8 +242,10 @@ impl Side {
         let is_reply = http::begins_reply(&self.buffer);
         let is_http = http::either(http::begins_request(&self.buffer), is_reply);
         let next = match (first, second) {
-            _ if self.is_dns => Some(Stage::Names),
-            (4 | 5 | 0, _) if matches!(tunnel, Some(Tunnel::Socks4 | Tunnel::Socks5)) => tunnel.map(Stage::SocksProxy),
+            (0..=0x0f, _) if self.is_dns => Some(Stage::Names), // the upper half of a length below 4 KiB
+            (4 | 5 | 0, _) if matches!(tunnel, Some(Tunnel::Socks4 | Tunnel::Socks5)) => {
+                tunnel.map(Stage::SocksProxy)
+            }
             (0x16 | 4 | 5, None) => None,
             (0x16, Some(3)) => Some(Stage::Hello),
             (4, Some(1)) => Some(Stage::SocksClient(Tunnel::Socks4)),
@@ -336,7 +338,11 @@ impl Side {
         let target = request.path.to_ascii_lowercase();
         let (is_websocket, body) = (request.is_websocket, request.body);
         let Request { method, path, host, agent, .. } = request;
-        desk.out.push(Heard { role, via: via.clone(), utterance: Utterance::Http { method, path, host, agent } });
+        desk.out.push(Heard {
+            role,
+            via: via.clone(),
+            utterance: Utterance::Http { method, path, host, agent },
+        });
         if let Some(stratum) = node_path {
             desk.out.push(Heard { role, via, utterance: Utterance::Stratum(Box::new(stratum)) });
         }
@@ -516,8 +522,12 @@ impl Side {
     fn names(&mut self, desk: &mut Desk<'_>) -> Step {
         let Some((&[high, low], rest)) = self.buffer.split_first_chunk::<2>() else { return Step::Wait };
         let length = usize::from(u16::from_be_bytes([high, low]));
-        if length > MAX_DNS {
-            return self.turn(Stage::Dull);
+        // Questions in the header (RFC 1035, 4.1.1). Others use the port too: it is open in most firewalls.
+        let questions =
+            rest.get(4..).and_then(|rest| rest.first_chunk::<2>()).map(|&count| u16::from_be_bytes(count));
+        if length > MAX_DNS || questions.is_some_and(|count| !(1..=4).contains(&count)) {
+            self.is_dns = false;
+            return self.turn(Stage::Start);
         }
         let Some(message) = rest.get(..length) else { return Step::Wait };
         for utterance in dns(message) {

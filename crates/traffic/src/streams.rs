@@ -153,8 +153,13 @@ impl Streams {
     }
 
     fn open(&mut self, connection: &Connection) {
-        if connection.protocol == Protocol::Tcp {
-            self.close(connection.cookie);
+        if connection.protocol == Protocol::Udp {
+            return;
+        }
+        // The bytes may come first when the sensor has two rings.
+        if let Some(entry) = self.flows.get_mut(&connection.cookie) {
+            entry.process = connection.process.or(entry.process);
+        } else {
             self.insert(connection.cookie, connection.process, is_dns(connection.local, connection.remote));
         }
     }
@@ -257,7 +262,15 @@ fn said(
     utterance: Utterance,
     at_ms: u64,
 ) -> Event {
-    let said = Said { cookie: bytes.cookie, process, local: bytes.local, remote: bytes.remote, via, role, utterance };
+    let said = Said {
+        cookie: bytes.cookie,
+        process,
+        local: bytes.local,
+        remote: bytes.remote,
+        via,
+        role,
+        utterance,
+    };
     Event { at_ms, what: What::Said(Box::new(said)) }
 }
 

@@ -137,7 +137,8 @@ fn ja4(
     };
     let mut ciphers: Vec<u16> = hello.ciphers.iter().map(|c| c.0).filter(|&c| !is_grease(c)).collect();
     let server = if kinds.contains(&0) { 'd' } else { 'i' };
-    let head = format!("t{version}{server}{:02}{:02}{}", ciphers.len().min(99), kinds.len().min(99), ends(alpn));
+    let head =
+        format!("t{version}{server}{:02}{:02}{}", ciphers.len().min(99), kinds.len().min(99), ends(alpn));
     ciphers.sort_unstable();
     let mut sorted: Vec<u16> = kinds.iter().copied().filter(|&kind| kind != 0 && kind != 16).collect();
     sorted.sort_unstable();

@@ -176,8 +176,16 @@ mod tests {
     fn targets_are_read_in_every_form() {
         let cases: [(Progress<String>, &str, usize); 5] = [
             (socks5_client(b"\x05\x01\x00\x05\x01\x00\x03\x04Pool\x0d\x05{"), "pool:3333", 14),
-            (socks5_client(b"\x05\x02\x00\x02\x01\x01u\x01p\x05\x01\x00\x01\x7f\0\0\x01\x0d\x05"), "127.0.0.1:3333", 19),
-            (socks5_client(b"\x05\x01\x00\x05\x01\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x50"), "[::1]:80", 25),
+            (
+                socks5_client(b"\x05\x02\x00\x02\x01\x01u\x01p\x05\x01\x00\x01\x7f\0\0\x01\x0d\x05"),
+                "127.0.0.1:3333",
+                19,
+            ),
+            (
+                socks5_client(b"\x05\x01\x00\x05\x01\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x50"),
+                "[::1]:80",
+                25,
+            ),
             (socks4_client(b"\x04\x01\x0d\x05\x7f\0\0\x01me\0"), "127.0.0.1:3333", 11),
             (socks4_client(b"\x04\x01\x0d\x05\0\0\0\x01\0pool.test\0rest"), "pool.test:3333", 19),
         ];

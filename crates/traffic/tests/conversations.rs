@@ -110,11 +110,8 @@ fn a_late_first_segment_is_read_before_the_second() {
         let talk = named(name);
         let (direction, first) = &talk.turns[0];
         let (a, b) = first.split_at(20);
-        let late = vec![
-            talk.connect(1),
-            talk.segment(1, *direction, 1020, b),
-            talk.segment(1, *direction, 1000, a),
-        ];
+        let late =
+            vec![talk.connect(1), talk.segment(1, *direction, 1020, b), talk.segment(1, *direction, 1000, a)];
         let want = hear(&[talk.connect(1), talk.segment(1, *direction, 1000, first)]);
         assert!(!want.is_empty());
         assert_eq!(hear(&late), want, "{name}");
@@ -130,6 +127,16 @@ fn a_proxy_that_refuses_several_times_hides_nothing() {
     let connects = said.iter().filter(|said| matches!(said.utterance, Utterance::Http { .. }));
     assert!(connects.clone().count() == 4 && connects.clone().all(|said| said.via.is_none()));
     assert_eq!(confidence(&said), 99);
+}
+
+#[test]
+fn mining_on_the_port_of_dns_is_heard() {
+    for name in ["cryptonote", "stratum_v1", "socks5", "connect"] {
+        let mut talk = named(name);
+        let want = hear(&talk.events(1, whole)).len();
+        talk.port = 53;
+        assert_eq!(hear(&talk.events(1, whole)).len(), want, "{name}");
+    }
 }
 
 #[test]

@@ -46,7 +46,10 @@ pub(super) fn records(file: &[u8]) -> Result<Records<'_>, PcapError> {
 }
 
 enum Form {
-    Classic { link: u32, ticks: u64 },
+    Classic {
+        link: u32,
+        ticks: u64,
+    },
     /// Interfaces of the section: link type and ticks a second.
     Blocks(Vec<Interface>),
 }
@@ -102,7 +105,9 @@ fn next_packet<'a>(
     while !cursor.rest().is_empty() {
         let start = cursor.at;
         let broken = || PcapError::Broken(start);
-        let Some((kind, mut body)) = block(cursor).map_err(|()| broken())? else { return Ok(Some(Record::Cut)) };
+        let Some((kind, mut body)) = block(cursor).map_err(|()| broken())? else {
+            return Ok(Some(Record::Cut));
+        };
         let packet = match kind {
             0x0a0d_0d0a => {
                 interfaces.clear();

@@ -74,7 +74,9 @@ pub fn events(file: &[u8]) -> Result<Capture, PcapError> {
         match packet::read(record.link, record.bytes, record.missing)? {
             Some(packet) => {
                 payload_bytes += packet.payload.len();
-                capture.events.extend(flows.take(&packet).into_iter().map(|what| Event { at_ms: record.at_ms, what }));
+                capture
+                    .events
+                    .extend(flows.take(&packet).into_iter().map(|what| Event { at_ms: record.at_ms, what }));
             }
             None => capture.skipped += 1,
         }
@@ -194,5 +196,6 @@ fn bytes(seen: Seen, packet: &Packet<'_>) -> Option<FlowBytes> {
 /// FNV-1a over both ends, the same on every replay (isthe.com/chongo/tech/comp/fnv).
 fn cookie(client: SocketAddr, server: SocketAddr, protocol: Protocol, opened: u64) -> u64 {
     let text = format!("{client} {server} {protocol:?} {opened}");
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

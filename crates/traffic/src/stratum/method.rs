@@ -68,8 +68,16 @@ fn submit(params: &Node<'_>) -> Option<Reading> {
     if !(has("job_id") && has("nonce") && (has("result") || has("pow"))) {
         return None;
     }
+    let is_long_hex =
+        |key, digits| params.get(key).and_then(Node::text).is_some_and(|t| is_hex_of_at_least(t, digits));
     let is_exact = is_hex_item(params.get("nonce"), 8) && is_hex_item(params.get("result"), 64);
-    Some(Reading::miner(Dialect::Cryptonote, Verb::Share, if is_exact { 96 } else { 85 }))
+    let is_grin = params.get("pow").is_some_and(Node::is_list);
+    let strength = match (is_exact, is_grin || (is_long_hex("nonce", 4) && is_long_hex("result", 32))) {
+        (true, _) => 96,
+        (false, true) => 85,
+        (false, false) => 45,
+    };
+    Some(Reading::miner(Dialect::Cryptonote, Verb::Share, strength))
 }
 
 fn job(method: &str, params: &Node<'_>) -> Option<Reading> {
@@ -173,7 +181,8 @@ fn authorize(params: &Node<'_>) -> Option<Reading> {
     let is_kaspa = login.text().is_some_and(|login| login.starts_with("kaspa:"));
     let dialect = if is_kaspa { Dialect::Kaspa } else { Dialect::StratumV1 };
     let strength = if params.is_list() { 95 } else { 80 };
-    let mut reading = Reading::miner(dialect, Verb::Login, strength).with_account(Some(login), params.get("worker"));
+    let mut reading =
+        Reading::miner(dialect, Verb::Login, strength).with_account(Some(login), params.get("worker"));
     reading.secrets = params.items().iter().skip(1).map(|node| node.span.clone()).collect();
     Some(reading)
 }
@@ -184,7 +193,8 @@ fn share(params: &Node<'_>) -> Option<Reading> {
         return None;
     }
     let is_kawpow = is_hex_item(params.item(3), 64) && is_hex_item(params.item(4), 64);
-    let is_zcash = params.item(4).and_then(Node::text).is_some_and(|solution| is_hex_of_at_least(solution, 128));
+    let is_zcash =
+        params.item(4).and_then(Node::text).is_some_and(|solution| is_hex_of_at_least(solution, 128));
     let dialect = match (is_kawpow, is_zcash) {
         (true, _) => Dialect::Kawpow,
         (false, true) => Dialect::Zcash,
@@ -223,7 +233,8 @@ fn work_dialect(params: &Node<'_>) -> Option<Dialect> {
     let hash = |at| is_hex_item(params.item(at), 64);
     let is_flag = |at| matches!(params.item(at).map(|node| &node.value), Some(Value::Bool(_)));
     let count = params.items().len();
-    let is_kaspa = count >= 2 && params.item(1).is_some_and(|work| work.items().len() == 4 || is_kaspa_header(work));
+    let is_kaspa =
+        count >= 2 && params.item(1).is_some_and(|work| work.items().len() == 4 || is_kaspa_header(work));
     if hash(1) && hash(2) && hash(3) && is_flag(4) {
         Some(Dialect::Kawpow)
     } else if hash(2) && hash(3) && hash(4) && count >= 8 {
@@ -276,11 +287,13 @@ fn ethereum(method: &str, root: &Node<'_>, params: &Node<'_>) -> Option<Reading>
         "eth_getWork" => Some(Reading::miner(Dialect::EthProxy, Verb::Other, 40).asking(Asked::Work)),
         "eth_submitWork" => {
             let is_real = is_hex_item(params.item(0), 16) && is_hex_item(params.item(1), 64);
-            let reading = Reading::miner(Dialect::EthProxy, Verb::Share, 95).with_account(None, root.get("worker"));
+            let reading =
+                Reading::miner(Dialect::EthProxy, Verb::Share, 95).with_account(None, root.get("worker"));
             is_real.then_some(reading)
         }
         "eth_submitHashrate" => {
-            let mut reading = Reading::miner(Dialect::EthProxy, Verb::Other, 85).with_account(None, root.get("worker"));
+            let mut reading =
+                Reading::miner(Dialect::EthProxy, Verb::Other, 85).with_account(None, root.get("worker"));
             reading.reported_hs = params.item(0).and_then(Node::text).and_then(shape::hex_rate);
             reading.reported_hs.map(|_| reading)
         }

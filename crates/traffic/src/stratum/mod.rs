@@ -12,7 +12,7 @@
 //! | `login` with `pass` only | 75 | a chat could; the reply with a job settles it |
 //! | `login` with `user`, `password` | none | chats, Zabbix, CI |
 //! | `job` with blob, job_id, target | 95 | the full shape, no login needed |
-//! | `submit` with job_id, nonce, result | 96, 85 when lengths are odd | |
+//! | `submit` with job_id, nonce, result | 96; 85 when lengths are odd; 45 when it is no hexadecimal | CI submits results too |
 //! | `keepalived` with a session id | 60, else only in a mining flow | |
 //! | `mining.subscribe`, `configure` | 90 (80 without a list, 95 with `EthereumStratum/1`) | |
 //! | `mining.authorize`, `submit`, `notify` | 95 (75 to 80 in odd shapes) | |
@@ -100,6 +100,11 @@ impl Talk {
         !self.open.is_empty()
     }
 
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        self.open.len() * MAX_ID
+    }
+
     fn message(&mut self, line: &[u8], root: &Node<'_>, direction: Direction) -> Option<(Role, Stratum)> {
         let mut methods = root.all("method").filter_map(Node::text).peekable();
         let mut reading = if methods.peek().is_some() {
@@ -175,10 +180,8 @@ impl Talk {
             return None;
         }
         let asked = root.get("id").and_then(id_text).and_then(|id| self.close(&id));
-        if let Some(result) = result {
-            if let Some(reading) = self.reply_shape(result, asked) {
-                return Some(reading);
-            }
+        if let Some(reading) = result.and_then(|result| self.reply_shape(result, asked)) {
+            return Some(reading);
         }
         let is_refused = root.get("error").is_some_and(|error| !error.is_empty());
         let dialect = self.dialect?;
@@ -205,7 +208,8 @@ impl Talk {
             let dialect = if is_nicehash { Dialect::NiceHash } else { Dialect::StratumV1 };
             return Some(Reading::pool(dialect, StratumVerb::Other, 90));
         }
-        if result.get("proto").and_then(Node::text).is_some_and(|proto| proto.starts_with("EthereumStratum/")) {
+        if result.get("proto").and_then(Node::text).is_some_and(|proto| proto.starts_with("EthereumStratum/"))
+        {
             return Some(Reading::pool(Dialect::Eip1571, StratumVerb::Other, 95));
         }
         if shape::is_eth_work(result) {
@@ -247,7 +251,9 @@ fn daemon_work(result: &Node<'_>) -> Reading {
 fn is_yes(result: Option<&Node<'_>>, dialect: Dialect) -> bool {
     match result {
         None => false,
-        Some(result) if dialect == Dialect::Daemon => result.text().is_none() && !matches!(result.value, Value::Bool(false)),
+        Some(result) if dialect == Dialect::Daemon => {
+            result.text().is_none() && !matches!(result.value, Value::Bool(false))
+        }
         Some(result) => !result.is_empty(),
     }
 }
@@ -269,7 +275,8 @@ fn id_text(id: &Node<'_>) -> Option<String> {
 /// Positions of every password, however deep (the reader bounds the depth).
 fn gather_secrets(node: &Node<'_>, secrets: &mut Vec<Range<usize>>) {
     for (key, member) in node.members() {
-        let is_secret = ["pass", "password", "passwd", "pwd"].iter().any(|name| key.eq_ignore_ascii_case(name));
+        let is_secret =
+            ["pass", "password", "passwd", "pwd"].iter().any(|name| key.eq_ignore_ascii_case(name));
         if is_secret {
             secrets.push(member.span.clone());
         } else {

@@ -41,7 +41,9 @@ impl Dialect {
     /// Whether `mining.*` messages may belong to it, so that a later one may name it more closely.
     pub fn is_mining_family(self) -> bool {
         match self {
-            Self::StratumV1 | Self::NiceHash | Self::Eip1571 | Self::Zcash | Self::Kawpow | Self::Kaspa => true,
+            Self::StratumV1 | Self::NiceHash | Self::Eip1571 | Self::Zcash | Self::Kawpow | Self::Kaspa => {
+                true
+            }
             Self::Cryptonote | Self::EthProxy | Self::Daemon => false,
         }
     }

@@ -122,7 +122,8 @@ pub(crate) fn is_cryptonote_job(job: &Node<'_>) -> bool {
     let has_id = job.get("job_id").is_some_and(|id| !id.is_object() && !id.is_list());
     let is_blob = text("blob").is_some_and(|blob| is_hex_of_at_least(blob, 64))
         && text("target").is_some_and(|target| is_hex_of_at_least(target, 6));
-    let is_grin = text("pre_pow").is_some_and(|work| is_hex_of_at_least(work, 64)) && job.get("difficulty").is_some();
+    let is_grin =
+        text("pre_pow").is_some_and(|work| is_hex_of_at_least(work, 64)) && job.get("difficulty").is_some();
     has_id && (is_blob || is_grin)
 }
 
@@ -133,7 +134,9 @@ pub(crate) fn is_eth_work(result: &Node<'_>) -> bool {
 
 /// Whether the third item looks like a target and the others do not: two of eight zero bytes are enough to tell.
 pub(crate) fn has_eth_target(result: &Node<'_>) -> bool {
-    let is_low = |at| result.item(at).and_then(Node::text).is_some_and(|t| t.trim_start_matches("0x").starts_with("00000"));
+    let is_low = |at| {
+        result.item(at).and_then(Node::text).is_some_and(|t| t.trim_start_matches("0x").starts_with("00000"))
+    };
     is_low(2) && !is_low(0) && !is_low(1)
 }
 

@@ -42,9 +42,14 @@ pub fn folder() -> PathBuf {
 }
 
 pub fn all() -> Vec<Talk> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    paths.iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl")).map(|path| load(path)).collect()
+    paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .map(|path| load(path))
+        .collect()
 }
 
 pub fn named(name: &str) -> Talk {
