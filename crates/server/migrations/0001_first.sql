@@ -46,7 +46,7 @@ CREATE TABLE detections (
     bytes    INTEGER NOT NULL,
     json     TEXT NOT NULL
 );
-CREATE INDEX detections_by_time ON detections (at_ms, uid, bytes);
+CREATE INDEX detections_by_time ON detections (at_ms, uid, bytes, severity);
 CREATE INDEX detections_by_rule ON detections (rule, at_ms, uid);
 
 CREATE TABLE outcomes (

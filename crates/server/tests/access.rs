@@ -1,5 +1,6 @@
 //! Who gets in, once, and what a stranger is told: over real https.
 
+#[cfg(test)]
 mod support;
 
 use reqwest::{Method, header};

@@ -1,5 +1,6 @@
 //! What keeps a server from opening is named, with the remedy, and nothing is overwritten.
 
+#[cfg(test)]
 mod support;
 
 use std::{error::Error, fs, os::unix::fs::PermissionsExt, path::Path};

@@ -1,5 +1,6 @@
 //! What was pushed is what is shown, live and after a restart: over real https and a real store.
 
+#[cfg(test)]
 mod support;
 
 use minesweep_model::{IncidentState, Report, Severity};
@@ -309,5 +310,28 @@ async fn the_stream_is_neither_compressed_nor_cached() {
     assert!(!asked.headers().contains_key(header::CONTENT_ENCODING));
     assert!(["no-cache", "no-store"].contains(&asked.headers()[header::CACHE_CONTROL].to_str().unwrap()));
     drop(asked);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_open_is_closed_until_it_is_reported_again() {
+    let folder = tempdir().unwrap();
+    let incident = fixtures::incident("i", 1000, 2000, 1.0);
+    let mut contained = fixtures::incident("c", 1000, 2000, 1.0);
+    contained.state = IncidentState::Contained;
+    let stand = Stand::logged_in(folder.path()).await;
+    stand.push(vec![fixtures::opened(incident.clone()), fixtures::opened(contained.clone())]).await;
+    let cookie = stand.cookie.clone();
+    stand.stop().await;
+    let mut stand = Stand::start(folder.path()).await;
+    stand.cookie = cookie;
+    assert_eq!(stand.json("/api/overview").await["mining_now"]["incidents"], 0);
+    assert_eq!(stand.json("/api/overview").await["totals"]["closed"], 2);
+    assert_eq!(stand.json("/api/incidents").await["items"][0]["state"], "closed");
+    contained.state = IncidentState::Closed;
+    let got = stand.json("/api/incidents/c").await;
+    assert_eq!(serde_json::from_value::<minesweep_model::Incident>(got).unwrap(), contained);
+    stand.push(vec![fixtures::opened(incident)]).await;
+    assert_eq!(stand.json("/api/overview").await["mining_now"]["incidents"], 1);
     stand.stop().await;
 }

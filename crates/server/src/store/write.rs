@@ -3,7 +3,7 @@
 use minesweep_model::{Detection, Host, Incident, IncidentState, Load, Outcome, Report};
 use serde::Serialize;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
-use tracing::error;
+use tracing::{error, info};
 
 use super::{Limits, Store, signed};
 use crate::{
@@ -21,7 +21,20 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// The writer of `store`; the host is the one that the store knows.
+    ///
+    /// Incidents that an earlier run left open are closed: the agent is in this process, so it too has just begun, and
+    /// what still mines it will find and report as its own. Left open, they would mine for ever.
     pub async fn open(store: Store) -> Result<Self, StoreError> {
+        let left = sqlx::query(
+            "UPDATE incidents SET state = 'closed', summary = json_set(summary, '$.state', 'closed'),
+                 json = json_set(json, '$.state', 'closed')
+             WHERE state IN ('open', 'contained')",
+        )
+        .execute(&store.writer)
+        .await?;
+        if left.rows_affected() > 0 {
+            info!(incidents = left.rows_affected(), "incidents of an earlier run were closed");
+        }
         let newest = "SELECT host FROM host_facts WHERE kind = 'host' ORDER BY at_ms DESC LIMIT 1";
         let host: Option<String> = sqlx::query_scalar(newest).fetch_optional(&store.readers).await?;
         Ok(Self { store, host: host.unwrap_or_default(), unpruned: PRUNE_EVERY })
