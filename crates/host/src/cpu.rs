@@ -120,8 +120,9 @@ impl Sampler {
     fn read_machine(&mut self) -> io::Result<Machine> {
         seek(&self.machine_stat, SeekFrom::Start(0))?;
         root::fill(&self.machine_stat, STAT_BYTES, &mut self.buffer)?;
-        let (busy_ticks, cpus) = machine(&self.buffer)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/stat has no line for all processors"))?;
+        let (busy_ticks, cpus) = machine(&self.buffer).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "/proc/stat has no line for all processors")
+        })?;
         Ok(Machine { at_ms: since_boot_ms(), busy_ticks, cpus })
     }
 
@@ -143,7 +144,8 @@ impl Sampler {
             self.take(pid, &stat, since.at_ms, &mut sample);
         }
         self.buffer = buffer;
-        sample.ended_ms = ms(ended(&self.known, &self.found)).min(sample.busy_ms.saturating_sub(sample.visible_ms));
+        sample.ended_ms =
+            ms(ended(&self.known, &self.found)).min(sample.busy_ms.saturating_sub(sample.visible_ms));
         sample.processes.sort_unstable_by(|a, b| b.cpu_ms.cmp(&a.cpu_ms).then(a.process.cmp(&b.process)));
         sample.processes.truncate(MAX_LISTED);
         self.count_switches(since.at_ms, &mut sample.processes);
@@ -200,7 +202,8 @@ impl Sampler {
 /// Ticks of processes that ended since the last walk, from what their parents inherited, less what the ended had used
 /// by the last walk. A parent that also ended passes it on.
 fn ended(known: &HashMap<u32, Known>, found: &HashMap<u32, Known>) -> u64 {
-    let lives = |pid: u32, known: &Known| found.get(&pid).is_some_and(|now| now.start_ticks == known.start_ticks);
+    let lives =
+        |pid: u32, known: &Known| found.get(&pid).is_some_and(|now| now.start_ticks == known.start_ticks);
     let mut counted: HashMap<u32, u64> = HashMap::new();
     for (&pid, gone) in known.iter().filter(|&(&pid, known)| !lives(pid, known)) {
         let mut heir = gone.parent_pid;
@@ -225,7 +228,8 @@ fn ended(known: &HashMap<u32, Known>, found: &HashMap<u32, Known>) -> u64 {
 /// Busy ticks and number of processors from `/proc/stat`. Guest time is within user time already.
 fn machine(text: &[u8]) -> Option<(u64, u32)> {
     let mut lines = text.split(|&b| b == b'\n');
-    let mut fields = lines.next()?.strip_prefix(b"cpu ")?.split(|&b| b == b' ').filter(|field| !field.is_empty());
+    let mut fields =
+        lines.next()?.strip_prefix(b"cpu ")?.split(|&b| b == b' ').filter(|field| !field.is_empty());
     let mut next = || number(fields.next()?);
     let (user, nice, system) = (next()?, next()?, next()?);
     let (_idle, _iowait) = (next()?, next()?);

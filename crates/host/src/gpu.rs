@@ -62,8 +62,10 @@ impl Sampler {
         if is_search {
             self.searched_ms = Some(now_ms);
         }
-        let found: HashMap<Client, u64> = pids.iter().flat_map(|&pid| clients(pid)).take(MAX_CLIENTS).collect();
-        self.holders = found.keys().map(|client| client.process.pid).collect::<HashSet<_>>().into_iter().collect();
+        let found: HashMap<Client, u64> =
+            pids.iter().flat_map(|&pid| clients(pid)).take(MAX_CLIENTS).collect();
+        self.holders =
+            found.keys().map(|client| client.process.pid).collect::<HashSet<_>>().into_iter().collect();
         let used = used(&self.known, &found, over_ms);
         self.known = found;
         Ok(used)
@@ -89,7 +91,12 @@ fn used(known: &HashMap<Client, u64>, found: &HashMap<Client, u64>, over_ms: u64
         *sums.entry((client.process, &client.device)).or_default() += ns.saturating_sub(*before);
     }
     sums.into_iter()
-        .map(|((process, device), ns)| GpuUse { process, device: device.to_owned(), busy_ms: ns / 1_000_000, over_ms })
+        .map(|((process, device), ns)| GpuUse {
+            process,
+            device: device.to_owned(),
+            busy_ms: ns / 1_000_000,
+            over_ms,
+        })
         .filter(|gpu| gpu.busy_ms > 0)
         .collect()
 }
@@ -121,17 +128,23 @@ fn held(pid: u32) -> io::Result<Vec<(Client, u64)>> {
 /// so that a fully used engine is as long as the clock.
 fn usage(text: &[u8]) -> Option<(String, String, u64)> {
     let text = String::from_utf8_lossy(text);
-    let fields: HashMap<&str, &str> =
-        text.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())).collect();
+    let fields: HashMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name, value.trim()))
+        .collect();
     let driver = fields.get("drm-driver")?;
     let place = fields.get("drm-pdev").copied().unwrap_or_default();
     let id = fields.get("drm-client-id")?;
     let mut ns = 0_u64;
     for (name, value) in &fields {
-        let Some(engine) = name.strip_prefix("drm-engine-").filter(|name| !name.starts_with("capacity-")) else {
+        let Some(engine) = name.strip_prefix("drm-engine-").filter(|name| !name.starts_with("capacity-"))
+        else {
             continue;
         };
-        let Some(time) = value.strip_suffix(" ns").and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        let Some(time) = value.strip_suffix(" ns").and_then(|digits| digits.parse::<u64>().ok()) else {
+            continue;
+        };
         let units = fields.get(format!("drm-engine-capacity-{engine}").as_str());
         let units = units.and_then(|units| units.parse::<u64>().ok()).unwrap_or(1).max(1);
         ns = ns.saturating_add(time / units);
@@ -143,7 +156,8 @@ fn usage(text: &[u8]) -> Option<(String, String, u64)> {
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] = b"pos:\t0\nflags:\t02100002\ndrm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\n\
+    const TEXT: &[u8] =
+        b"pos:\t0\nflags:\t02100002\ndrm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\n\
         drm-engine-gfx:\t9000000 ns\ndrm-engine-compute:\t40000000 ns\ndrm-engine-capacity-compute:\t4\n\
         drm-memory-vram:\t12 KiB\n";
 

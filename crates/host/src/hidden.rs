@@ -17,11 +17,7 @@ use minesweep_model::Process;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, RawDir, openat};
 
-use crate::proc::{
-    self, MAX_PROCESSES, lossy,
-    origin::own_mounts,
-    root,
-};
+use crate::proc::{self, MAX_PROCESSES, lossy, origin::own_mounts, root};
 
 /// Most control groups that are looked at.
 const MAX_GROUPS: usize = 8192;
@@ -68,7 +64,11 @@ pub fn find(iterated: &[u32]) -> io::Result<Vec<Hidden>> {
         hidden.extend(suspects.into_iter().map(|pid| (pid, How::NotListed)));
     }
     hidden.extend(covered.into_iter().filter(|&pid| is_alive(pid)).map(|pid| (pid, How::Covered)));
-    Ok(hidden.into_iter().take(MAX_PROCESSES).map(|(pid, how)| Hidden { pid, how, process: marked(pid) }).collect())
+    Ok(hidden
+        .into_iter()
+        .take(MAX_PROCESSES)
+        .map(|(pid, how)| Hidden { pid, how, process: marked(pid) })
+        .collect())
 }
 
 fn marked(pid: u32) -> Option<Process> {

@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod cpu;
+pub mod facts;
 pub mod gpu;
 pub mod hidden;
 pub mod look;

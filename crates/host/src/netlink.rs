@@ -65,7 +65,10 @@ pub(crate) fn error(body: &[u8]) -> Option<io::Error> {
 pub(crate) fn wait(socket: &Socket, wait: Duration) -> io::Result<bool> {
     // SAFETY: the descriptor is owned by `socket`, which outlives this borrow.
     let fd = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
-    let limit = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
+    let limit = Timespec {
+        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: wait.subsec_nanos().into(),
+    };
     match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&limit)) {
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),

@@ -38,9 +38,4 @@ impl<'a> Take<'a> {
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array::<4>().map(u32::from_ne_bytes)
     }
-
-    /// The next eight bytes in this machine's order.
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.array::<8>().map(u64::from_ne_bytes)
-    }
 }

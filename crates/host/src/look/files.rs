@@ -73,8 +73,9 @@ impl<'a> Files<'a> {
         }
         let home = self.home(process.uid);
         let beside = Path::new(&process.exe).parent().map(Path::to_path_buf);
-        let folders = [beside, (!process.cwd.is_empty()).then(|| PathBuf::from(&process.cwd))];
-        let folders: Vec<PathBuf> = folders.into_iter().flatten().chain(home).collect();
+        let settings = home.as_ref().map(|home| home.join(".config"));
+        let cwd = (!process.cwd.is_empty()).then(|| PathBuf::from(&process.cwd));
+        let folders: Vec<PathBuf> = [beside, cwd, home, settings].into_iter().flatten().collect();
         for (at, folder) in folders.iter().enumerate() {
             if !folders.iter().take(at).any(|earlier| earlier == folder) {
                 self.beside(folder, sink);
@@ -122,15 +123,26 @@ impl<'a> Files<'a> {
         if self.left == 0 {
             return;
         }
-        if let Ok(handle) = self.resolve(path, OFlags::PATH) {
-            self.take(&handle, &lossy(path.as_os_str().as_bytes()), sink);
+        let name = lossy(path.as_os_str().as_bytes());
+        match self.resolve(path, OFlags::PATH) {
+            Ok(handle) => self.take(&handle, &name, sink),
+            // Most words of the arguments are no files.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)
+                ) => {}
+            Err(error) => self.unread.push(format!("{name}: {error}")),
         }
     }
 
     /// Reads a file by its handle if it is a regular one that was not read yet.
     fn take(&mut self, handle: &OwnedFd, path: &str, sink: &mut dyn FnMut(Found)) {
         let Ok(stat) = fstat(handle) else { return };
-        if self.left == 0 || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_size == 0 {
+        if self.left == 0
+            || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
+            || stat.st_size == 0
+        {
             return;
         }
         if !self.seen.insert(file_id(&stat)) {
@@ -151,7 +163,7 @@ impl<'a> Files<'a> {
 
     /// Opens a path inside the root of the process.
     fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let flags = flags | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         match openat2(&self.process_root, path, flags, Mode::empty(), resolve) {
             // Before Linux 5.6: a last link is not followed, links before it are.
@@ -234,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_home_is_that_of_the_user_and_a_path() {
-        let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken\na:x:7:7::relative:/bin/sh\nb:x:8:8::/home/b:/bin/sh\n";
+        let passwd =
+            b"root:x:0:0:root:/root:/bin/sh\nbroken\na:x:7:7::relative:/bin/sh\nb:x:8:8::/home/b:/bin/sh\n";
         assert_eq!(home(passwd, 8), Some("/home/b".into()));
         assert_eq!(home(passwd, 7), None);
         assert_eq!(home(passwd, 9), None);

@@ -12,7 +12,8 @@ pub(crate) fn read(text: &[u8]) -> (String, Option<Container>) {
     let mut best: Option<(u8, &str, Option<Container>)> = None;
     for line in text.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
+        else {
             continue;
         };
         let found = container(path);
@@ -100,7 +101,11 @@ mod tests {
             (format!("/kubepods/besteffort/pod0a1b/{ID}"), ""),
             (format!("/k8s.io/{ID}"), "containerd"),
         ] {
-            assert_eq!(container(&path), Some(Container { id: ID.into(), runtime: runtime.into() }), "{path}");
+            assert_eq!(
+                container(&path),
+                Some(Container { id: ID.into(), runtime: runtime.into() }),
+                "{path}"
+            );
         }
     }
 

@@ -69,7 +69,8 @@ pub(crate) fn read_in(folder: &Folder, pid: u32) -> io::Result<Process> {
     let text = folder.read("stat", root::SMALL)?;
     let Some(stat) = Stat::parse(&text) else { return Err(io::Error::from(io::ErrorKind::InvalidData)) };
     let status = Status::parse(&folder.read("status", root::SMALL)?);
-    let executable = if stat.is_kernel_thread { Default::default() } else { origin::read(folder).unwrap_or_default() };
+    let executable =
+        if stat.is_kernel_thread { Default::default() } else { origin::read(folder).unwrap_or_default() };
     let (cgroup, container) = cgroup::read(&folder.read("cgroup", CGROUP_BYTES).unwrap_or_default());
     Ok(Process {
         key: ProcessKey { pid, start_ticks: stat.start_ticks },

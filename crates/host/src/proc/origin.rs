@@ -69,18 +69,27 @@ fn named(folder: &Folder, path: Vec<u8>, stat: &Stat) -> Vec<u8> {
 /// layer's folder, which is on the host for the usual runtimes; where that cannot be seen the answer is no.
 fn in_upper_layer(folder: &Folder, path: &[u8], dev: u64) -> bool {
     let Ok(table) = folder.read("mountinfo", MOUNTS_BYTES) else { return false };
-    let Some(mount) = mounts(&table).filter(|m| m.kind == b"overlay" && m.dev == dev).filter(|m| m.holds(path)).max_by_key(|m| m.point.len())
+    let Some(mount) = mounts(&table)
+        .filter(|m| m.kind == b"overlay" && m.dev == dev)
+        .filter(|m| m.holds(path))
+        .max_by_key(|m| m.point.len())
     else {
         return false;
     };
     let Some(upper) = mount.upper_folder() else { return false };
     let rest = path.get(mount.point.len()..).unwrap_or_default();
     let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-    let below = Path::new(OsStr::from_bytes(&mount.root)).strip_prefix("/").map(|p| p.join(OsStr::from_bytes(rest)));
+    let below =
+        Path::new(OsStr::from_bytes(&mount.root)).strip_prefix("/").map(|p| p.join(OsStr::from_bytes(rest)));
     let Ok(below) = below else { return false };
-    openat(rustix::fs::CWD, OsStr::from_bytes(&upper), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|layer| statat(layer, &below, rustix::fs::AtFlags::SYMLINK_NOFOLLOW))
-        .is_ok_and(|there| FileType::from_raw_mode(there.st_mode) == FileType::RegularFile)
+    openat(
+        rustix::fs::CWD,
+        OsStr::from_bytes(&upper),
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .and_then(|layer| statat(layer, &below, rustix::fs::AtFlags::SYMLINK_NOFOLLOW))
+    .is_ok_and(|there| FileType::from_raw_mode(there.st_mode) == FileType::RegularFile)
 }
 
 /// One line of a mount table.
@@ -107,13 +116,17 @@ impl Mount {
     }
 
     fn upper_folder(&self) -> Option<Vec<u8>> {
-        self.super_options.split(|&b| b == b',').find_map(|option| option.strip_prefix(b"upperdir=")).map(<[u8]>::to_vec)
+        self.super_options
+            .split(|&b| b == b',')
+            .find_map(|option| option.strip_prefix(b"upperdir="))
+            .map(<[u8]>::to_vec)
     }
 }
 
-/// The mounts of the agent's own namespace.
+/// The mounts that this thread sees. `thread-self` came with Linux 3.17.
 pub(crate) fn own_mounts() -> io::Result<Vec<Mount>> {
-    let table = root::read("self/mountinfo", MOUNTS_BYTES)?;
+    let table = root::read("thread-self/mountinfo", MOUNTS_BYTES)
+        .or_else(|_| root::read("self/mountinfo", MOUNTS_BYTES))?;
     Ok(mounts(&table).collect())
 }
 
@@ -166,7 +179,10 @@ mod tests {
             40 36 0:52 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/var/up\\040per,workdir=/w\nbroken line\n";
         let all: Vec<Mount> = mounts(table).collect();
         assert_eq!(all.len(), 2);
-        assert_eq!((all[0].root.as_slice(), all[0].point.as_slice()), (b"/a b".as_slice(), b"/mnt\\x".as_slice()));
+        assert_eq!(
+            (all[0].root.as_slice(), all[0].point.as_slice()),
+            (b"/a b".as_slice(), b"/mnt\\x".as_slice())
+        );
         assert_eq!(all[0].kind, b"ext4");
         assert_eq!(all[1].upper_folder().unwrap(), b"/var/up per");
         assert_eq!(all[1].dev, rustix::fs::makedev(0, 52));

@@ -22,11 +22,13 @@ pub(crate) fn root() -> io::Result<BorrowedFd<'static>> {
     if let Some(fd) = ROOT.get() {
         return Ok(fd.as_fd());
     }
-    let fd = match detached() {
-        Ok(fd) => fd,
-        Err(_refused) => mounted()?,
-    };
+    let fd = detached().or_else(|_refused| mounted())?;
     Ok(ROOT.get_or_init(|| fd).as_fd())
+}
+
+/// Does the kernel give us a procfs of our own?
+pub(crate) fn is_detached() -> bool {
+    detached().is_ok()
 }
 
 /// /proc as everyone else sees it.
@@ -137,7 +139,9 @@ pub(crate) fn numbers(folder: BorrowedFd<'_>, limit: usize) -> io::Result<(Vec<u
     let mut listing = RawDir::new(folder, buffer.spare_capacity_mut());
     while let Some(entry) = listing.next() {
         let entry = entry?;
-        let Some(number) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
+        let Some(number) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         if found.len() == limit {
             return Ok((found, true));
         }

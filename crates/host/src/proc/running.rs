@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use minesweep_model::{Event, ProcessKey, What};
+use tracing::warn;
 
 use crate::{
     proc::{self, now_ms, root::Folder},
@@ -24,10 +25,9 @@ pub fn running() -> io::Result<Vec<Event>> {
         let Ok(folder) = Folder::open(pid) else { continue };
         let Ok(process) = proc::read_in(&folder, pid) else { continue };
         events.push(Event { at_ms, what: What::Running(Box::new(process)) });
-        if let Some(namespace) = sockets::namespace_of(&folder) {
-            if namespaces.len() < MAX_NAMESPACES || namespaces.contains_key(&namespace) {
-                namespaces.entry(namespace).or_default().push(pid);
-            }
+        let Some(namespace) = sockets::namespace_of(&folder) else { continue };
+        if namespaces.len() < MAX_NAMESPACES || namespaces.contains_key(&namespace) {
+            namespaces.entry(namespace).or_default().push(pid);
         }
     }
     events.extend(connections(namespaces).into_iter().map(|what| Event { at_ms, what }));
@@ -40,8 +40,9 @@ fn connections(namespaces: HashMap<u64, Vec<u32>>) -> Vec<What> {
     let mut others = Vec::new();
     for (namespace, pids) in namespaces {
         if Some(namespace) == own {
-            if let Ok(found) = sockets::own() {
-                out.extend(established(&found.sockets, &pids));
+            match sockets::own() {
+                Ok(found) => out.extend(established(&found.sockets, &pids)),
+                Err(error) => warn!(%error, "connections that were there before are not known"),
             }
         } else if let Some(folder) = pids.iter().find_map(|&pid| Folder::open(pid).ok()) {
             others.push((folder, pids));
@@ -49,8 +50,9 @@ fn connections(namespaces: HashMap<u64, Vec<u32>>) -> Vec<What> {
     }
     let (folders, holders): (Vec<Folder>, Vec<Vec<u32>>) = others.into_iter().unzip();
     for (found, pids) in sockets::read_namespaces(&folders).into_iter().zip(holders) {
-        if let Ok(found) = found {
-            out.extend(established(&found.sockets, &pids));
+        match found {
+            Ok(found) => out.extend(established(&found.sockets, &pids)),
+            Err(error) => warn!(%error, ?pids, "connections of a network namespace are not known"),
         }
     }
     out

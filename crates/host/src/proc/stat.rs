@@ -66,7 +66,9 @@ impl<'a> Stat<'a> {
 /// Reads the stat of a process into `buffer`.
 pub(crate) fn read(pid: u32, buffer: &mut Vec<u8>) -> io::Result<Stat<'_>> {
     root::fill_once(&format!("{pid}/stat"), buffer)?;
-    Stat::parse(buffer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not in the known form")))
+    Stat::parse(buffer).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not in the known form"))
+    })
 }
 
 /// A decimal number; one below zero, as old kernels print for times that ran backwards, counts as none.
@@ -82,7 +84,8 @@ pub(crate) fn number(field: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const TAIL: &str = "S 7 812 812 0 -1 4194560 1 2 3 4 150 50 20 -5 20 0 9 0 123456 1000 42 18446744073709551615";
+    const TAIL: &str =
+        "S 7 812 812 0 -1 4194560 1 2 3 4 150 50 20 -5 20 0 9 0 123456 1000 42 18446744073709551615";
 
     #[test]
     fn a_name_of_parentheses_spaces_and_new_lines_does_not_shift_the_fields() {

@@ -24,13 +24,21 @@ impl Status {
         for line in text.split(|&b| b == b'\n') {
             let Some(colon) = line.iter().position(|&b| b == b':') else { continue };
             let (name, value) = line.split_at(colon);
-            let mut values = value.get(1..).unwrap_or_default().split(|b| b.is_ascii_whitespace()).filter(|v| !v.is_empty());
+            let mut values = value
+                .get(1..)
+                .unwrap_or_default()
+                .split(|b| b.is_ascii_whitespace())
+                .filter(|v| !v.is_empty());
             match name {
                 b"Tgid" => status.group = values.next().and_then(small),
                 b"Uid" => status.effective_uid = values.nth(1).and_then(small),
                 b"NSpid" => status.inner_pid = values.next_back().and_then(small),
-                b"voluntary_ctxt_switches" => status.voluntary = values.next().and_then(number).unwrap_or_default(),
-                b"nonvoluntary_ctxt_switches" => status.involuntary = values.next().and_then(number).unwrap_or_default(),
+                b"voluntary_ctxt_switches" => {
+                    status.voluntary = values.next().and_then(number).unwrap_or_default()
+                }
+                b"nonvoluntary_ctxt_switches" => {
+                    status.involuntary = values.next().and_then(number).unwrap_or_default()
+                }
                 _other => {}
             }
         }
@@ -50,8 +58,13 @@ mod tests {
     fn the_name_cannot_forge_a_line() {
         let text = b"Name:\ta\\nUid:\t0\\nTgid: 1\nUmask:\t0022\nTgid:\t812\nUid:\t1000\t1001\t1002\t1003\n\
             NSpid:\t812\t40\t7\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t900\n";
-        let want =
-            Status { group: Some(812), effective_uid: Some(1001), inner_pid: Some(7), voluntary: 5, involuntary: 900 };
+        let want = Status {
+            group: Some(812),
+            effective_uid: Some(1001),
+            inner_pid: Some(7),
+            voluntary: 5,
+            involuntary: 900,
+        };
         assert_eq!(Status::parse(text), want);
     }
 

@@ -23,6 +23,12 @@ use crate::{
 const BY_FAMILY: u16 = 20;
 /// `SOCK_DESTROY` of linux/sock_diag.h.
 const DESTROY: u16 = 21;
+/// `AF_INET`.
+const V4: u8 = 2;
+/// `AF_INET6`.
+const V6: u8 = 10;
+/// `IPPROTO_TCP`.
+const TCP: u8 = 6;
 /// `TCP_TIME_WAIT`: no process holds such a socket, and a busy server has tens of thousands.
 pub(crate) const TIME_WAIT: u8 = 6;
 /// Longest wait for one datagram of a dump; the kernel answers in microseconds.
@@ -32,8 +38,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub(crate) fn dump() -> io::Result<Sockets> {
     let socket = open()?;
     let mut out = Sockets::default();
-    dump_family(&socket, libc::AF_INET, &mut out)?;
-    match dump_family(&socket, libc::AF_INET6, &mut out) {
+    dump_family(&socket, V4, &mut out)?;
+    match dump_family(&socket, V6, &mut out) {
         // A kernel without IPv6 has no handler for it.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(out),
         Err(error) => Err(error),
@@ -67,7 +73,7 @@ fn enter_and_dump(namespace: OwnedFd) -> io::Result<Sockets> {
 /// a cookie that no socket has. `None` when the kernel refuses to say.
 pub(crate) fn can_destroy() -> Option<bool> {
     let socket = open().ok()?;
-    let mut body = request_body(libc::AF_INET);
+    let mut body = request_body(V4);
     body.truncate(8);
     body.extend_from_slice(&[0; 40]);
     body.extend_from_slice(&1_u64.to_ne_bytes());
@@ -92,13 +98,16 @@ fn open() -> io::Result<Netlink> {
     Ok(socket)
 }
 
-fn dump_family(socket: &Netlink, family: i32, out: &mut Sockets) -> io::Result<()> {
+fn dump_family(socket: &Netlink, family: u8, out: &mut Sockets) -> io::Result<()> {
     let flags = u16::try_from(libc::NLM_F_REQUEST | libc::NLM_F_DUMP).unwrap_or_default();
     socket.send(&netlink::request(BY_FAMILY, flags, &request_body(family)), 0)?;
     let mut buffer = Vec::with_capacity(32 << 10);
     loop {
         if !netlink::wait(socket, ANSWER)? {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not finish the list of sockets"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the kernel did not finish the list of sockets",
+            ));
         }
         while netlink::receive(socket, &mut buffer)? {
             for message in netlink::messages(&buffer) {
@@ -115,9 +124,9 @@ fn dump_family(socket: &Netlink, family: i32, out: &mut Sockets) -> io::Result<(
 }
 
 /// `inet_diag_req_v2`: family, protocol, no extensions, all states but one, any socket.
-fn request_body(family: i32) -> Vec<u8> {
+fn request_body(family: u8) -> Vec<u8> {
     let states: u32 = !(1 << TIME_WAIT);
-    let mut body = vec![u8::try_from(family).unwrap_or_default(), libc::IPPROTO_TCP as u8, 0, 0];
+    let mut body = vec![family, TCP, 0, 0];
     body.extend_from_slice(&states.to_ne_bytes());
     body.extend_from_slice(&[0; 48]);
     body
@@ -126,7 +135,7 @@ fn request_body(family: i32) -> Vec<u8> {
 /// `inet_diag_msg` of linux/inet_diag.h.
 fn record(body: &[u8]) -> Option<Socket> {
     let mut take = Take(body);
-    let family = i32::from(take.u8()?);
+    let family = take.u8()?;
     let state = State::from_kernel(take.u8()?)?;
     take.bytes(2)?;
     let (local_port, remote_port) = (take.u16_be()?, take.u16_be()?);
@@ -143,10 +152,10 @@ fn record(body: &[u8]) -> Option<Socket> {
     Some(Socket { local, remote, state, inode, cookie, uid })
 }
 
-fn address(family: i32, bytes: [u8; 16]) -> Option<IpAddr> {
+fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
     match family {
-        libc::AF_INET => Some(IpAddr::V4(Ipv4Addr::from(bytes.first_chunk::<4>().copied()?))),
-        libc::AF_INET6 => Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()),
+        V4 => Some(IpAddr::V4(Ipv4Addr::from(bytes.first_chunk::<4>().copied()?))),
+        V6 => Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()),
         _other => None,
     }
 }

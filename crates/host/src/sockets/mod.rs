@@ -17,6 +17,8 @@ use minesweep_model::{Flow, ProcessKey, Protocol};
 
 use crate::proc::{self, root::Folder};
 
+pub(crate) use diag::can_destroy;
+
 /// Most sockets that are read of one namespace; more are left out and counted.
 pub const MAX_SOCKETS: usize = 131_072;
 /// Most descriptors of one process that are looked at.

@@ -71,7 +71,8 @@ fn address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const HEAD: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     fn one(line: &str) -> Option<Socket> {
         let mut out = Sockets::default();
@@ -82,7 +83,10 @@ mod tests {
     #[test]
     fn both_families_are_read() {
         let v4 = one("   0: 0100007F:1F90 0200007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0 20 4 30 10 -1").unwrap();
-        assert_eq!((v4.local, v4.remote), ("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap()));
+        assert_eq!(
+            (v4.local, v4.remote),
+            ("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap())
+        );
         assert_eq!((v4.state, v4.inode, v4.uid, v4.cookie), (State::Established, 4242, 1000, None));
         let v6 = one("   0: 00000000000000000000000001000000:01BB 0000000000000000FFFF0000010200C0:0050 02 00000000:00000000 00:00000000 00000000     0        0 7 1 0").unwrap();
         assert_eq!((v6.local, v6.remote), ("[::1]:443".parse().unwrap(), "192.0.2.1:80".parse().unwrap()));
