@@ -9,6 +9,7 @@
 )]
 
 mod cut;
+mod frozen;
 mod journal;
 mod leash;
 mod responder;

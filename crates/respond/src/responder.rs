@@ -12,13 +12,14 @@ use std::{
 };
 
 use minesweep_model::{Action, Outcome, OutcomeState, Plan, Process, ProcessKey, Step, Text};
-use rustix::process::{Resource, Signal, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::{
     cut::{Filter, FilterError},
+    frozen::{Frozen, Look},
     journal::{Entry, EntryState, Inverse, Journal, JournalError, Note},
     leash::Leash,
-    target::{Held, NotDone, Proc},
+    target::{Held, Proc},
     work::{Aim, Work, thaw},
 };
 
@@ -90,7 +91,7 @@ pub enum Leftover {
 }
 
 /// What a look at the frozen processes found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tick {
     /// How many are frozen.
     pub frozen: usize,
@@ -100,6 +101,8 @@ pub struct Tick {
     pub ended: Vec<ProcessKey>,
     /// Another process undid the freeze; they go on.
     pub let_go: Vec<ProcessKey>,
+    /// They use processor time however often they are stopped (a tracer can swallow the stop): they were killed.
+    pub killed: Vec<Outcome>,
 }
 
 /// Carries plans out on this machine.
@@ -110,13 +113,6 @@ pub struct Responder {
     cannot_freeze: Option<String>,
     filter: Option<Filter>,
     frozen: BTreeMap<ProcessKey, Frozen>,
-}
-
-struct Frozen {
-    entry: u64,
-    held: Held,
-    /// Let go of at the end of the value: then the process goes on.
-    _leash: Leash,
 }
 
 impl Responder {
@@ -225,23 +221,25 @@ impl Responder {
         let read = self.journal.refresh();
         let mut tick = Tick::default();
         let mut notes = Vec::new();
+        let mut slipped: Vec<(String, Step)> = Vec::new();
         let (proc, journal) = (&self.proc, &self.journal);
-        self.frozen.retain(|key, frozen| match look(proc, journal, frozen) {
-            Look::Stopped => true,
-            Look::Runs => {
-                tick.stopped_again.push(*key);
-                true
+        self.frozen.retain(|key, frozen| {
+            let look = frozen.look(proc, journal);
+            match look {
+                Look::Stopped => {}
+                Look::Runs => tick.stopped_again.push(*key),
+                Look::Undone => tick.let_go.push(*key),
+                Look::Slips => slipped.push((frozen.cause.clone(), kill(&frozen.target))),
+                Look::Ended => {
+                    notes.push(note(frozen.entry, EntryState::Closed, "the process has ended"));
+                    tick.ended.push(*key);
+                }
             }
-            Look::Undone => {
-                tick.let_go.push(*key);
-                false
-            }
-            Look::Ended => {
-                notes.push(note(frozen.entry, EntryState::Closed, "the process has ended"));
-                tick.ended.push(*key);
-                false
-            }
+            look.is_held()
         });
+        for (cause, step) in slipped {
+            tick.killed.extend(self.carry_out(&Plan { cause, steps: vec![step] }, now_ms));
+        }
         tick.frozen = self.frozen.len();
         read?;
         self.journal.note(now_ms, &notes)?;
@@ -356,7 +354,7 @@ impl Responder {
             }
             let aim = std::mem::replace(&mut work.aim, Aim::IsFrozen);
             if let Aim::Freeze(held, leash) = aim {
-                self.keep(held, leash, entry, &work);
+                self.keep(held, leash, entry, cause, &work);
             }
             outcomes.push(outcome(work, entry, cause, now_ms, None));
         }
@@ -369,13 +367,13 @@ impl Responder {
         outcomes
     }
 
-    fn keep(&mut self, held: Held, leash: Leash, entry: u64, work: &Work) {
+    fn keep(&mut self, held: Held, leash: Leash, entry: u64, cause: &str, work: &Work) {
         let is_frozen = match work.state {
             Some(OutcomeState::Done | OutcomeState::Already) => true,
             Some(OutcomeState::Gone | OutcomeState::Failed(_)) | None => false,
         };
         if is_frozen {
-            self.frozen.insert(held.key, Frozen { entry, held, _leash: leash });
+            self.frozen.insert(held.key, Frozen::new(entry, cause, work.target.clone(), held, leash));
         } else if let Err(failed) = leash.untie() {
             tracing::warn!(pid = held.key.pid, %failed, "a process that was not frozen may get a SIGCONT");
         }
@@ -440,16 +438,9 @@ impl Responder {
             return self.take_back(&entry, now_ms);
         };
         self.journal.adopt(&entry, now_ms)?;
-        let outcome = Outcome {
-            entry: entry.id,
-            at_ms: now_ms,
-            cause: entry.cause,
-            action: entry.action,
-            target,
-            state: OutcomeState::Already,
-        };
-        self.frozen.insert(held.key, Frozen { entry: entry.id, held, _leash: leash });
-        Ok(outcome)
+        self.frozen.insert(held.key, Frozen::new(entry.id, &entry.cause, target.clone(), held, leash));
+        let (state, action) = (OutcomeState::Already, entry.action);
+        Ok(Outcome { entry: entry.id, at_ms: now_ms, cause: entry.cause, action, target, state })
     }
 }
 
@@ -470,28 +461,8 @@ pub(crate) fn told(error: &dyn Error) -> String {
     text
 }
 
-enum Look {
-    Stopped,
-    Runs,
-    Undone,
-    Ended,
-}
-
-/// Looks at one frozen process, and stops it when it runs. A look that fails counts as running: it is stopped again.
-fn look(proc: &Proc, journal: &Journal, frozen: &Frozen) -> Look {
-    let is_ours = journal.open_entry(frozen.entry).is_some_and(|entry| entry.state != EntryState::Undoing);
-    if !is_ours {
-        return Look::Undone;
-    }
-    match proc.stat(frozen.held.key.pid) {
-        Ok(None) => Look::Ended,
-        Ok(Some(stat)) if stat.start_ticks != frozen.held.key.start_ticks || stat.has_ended() => Look::Ended,
-        Ok(Some(stat)) if stat.is_stopped() => Look::Stopped,
-        Ok(Some(_)) | Err(_) => match frozen.held.signal(Signal::STOP) {
-            Ok(()) | Err(NotDone::Refused(_)) => Look::Runs,
-            Err(NotDone::Gone) => Look::Ended,
-        },
-    }
+fn kill(target: &Process) -> Step {
+    Step { action: Action::Kill { process: target.key }, target: target.clone(), reason: Text::default() }
 }
 
 fn note(id: u64, state: EntryState, text: &str) -> Note {

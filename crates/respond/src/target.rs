@@ -69,9 +69,15 @@ impl Held {
 /// What the kernel says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
+    /// State of the first thread, or of a living one when the first has ended.
     pub(crate) state: u8,
-    pub(crate) flags: u64,
+    flags: u64,
+    /// Processor time of all threads so far, hundredths of a second.
+    pub(crate) cpu_ticks: u64,
+    threads: u64,
     pub(crate) start_ticks: u64,
+    /// The thread whose folder shows the process: a first thread that has ended shows neither program nor files.
+    face: u32,
 }
 
 impl Stat {
@@ -89,15 +95,16 @@ impl Stat {
     }
 
     /// Parses /proc/PID/stat. The name is in brackets and may hold anything, brackets too: the last one ends it.
-    fn parse(line: &[u8]) -> Option<Self> {
+    fn parse(line: &[u8], face: u32) -> Option<Self> {
         let end = line.iter().rposition(|&byte| byte == b')')?;
         let text = std::str::from_utf8(line.get(end + 1..)?).ok()?;
         let mut fields = text.split_ascii_whitespace();
-        Some(Self {
-            state: *fields.next()?.as_bytes().first()?,
-            flags: fields.nth(5)?.parse().ok()?,
-            start_ticks: fields.nth(12)?.parse().ok()?,
-        })
+        let state = *fields.next()?.as_bytes().first()?;
+        let flags = fields.nth(5)?.parse().ok()?;
+        let (user, system): (u64, u64) = (fields.nth(4)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let threads = fields.nth(4)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, flags, cpu_ticks: user.saturating_add(system), threads, start_ticks, face })
     }
 }
 
@@ -117,10 +124,7 @@ impl Proc {
     /// Holds the process that was judged. Never process 1, a kernel thread, or ourselves.
     pub(crate) fn hold(&self, judged: &Process) -> Result<Held, NotDone> {
         let held = self.hold_key(judged.key)?;
-        if !self.is_same_program(judged)? {
-            return Err(NotDone::Gone);
-        }
-        Ok(held)
+        if self.is_same_program(judged)? { Ok(held) } else { Err(NotDone::Gone) }
     }
 
     /// Holds a process whatever it runs now.
@@ -153,14 +157,43 @@ impl Proc {
         Ok(Held { key, pid, pidfd })
     }
 
-    /// State of a process; `None` when there is no process of that pid.
+    /// State of a process; `None` when there is no process of that pid. A process goes on when its first thread ends, so
+    /// then another thread speaks for it.
     pub(crate) fn stat(&self, pid: u32) -> io::Result<Option<Stat>> {
-        let text = match self.read(&format!("{pid}/stat")) {
-            Ok(text) => text,
-            Err(failed) if is_no_process(&failed) => return Ok(None),
-            Err(failed) => return Err(failed),
-        };
-        Stat::parse(&text).map(Some).ok_or_else(|| io::Error::other("its stat file has an unknown form"))
+        let Some(first) = self.thread_stat(pid, pid)? else { return Ok(None) };
+        if !first.has_ended() || first.threads < 2 {
+            return Ok(Some(first));
+        }
+        for name in self.names(&format!("{pid}/task"))? {
+            let Ok(thread) = name.parse() else { continue };
+            match self.thread_stat(pid, thread)? {
+                Some(living) if !living.has_ended() => {
+                    return Ok(Some(Stat { state: living.state, face: living.face, ..first }));
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(Some(first))
+    }
+
+    fn thread_stat(&self, pid: u32, thread: u32) -> io::Result<Option<Stat>> {
+        // The file of the process itself: only that one has the time of all threads.
+        let path = if pid == thread { format!("{pid}/stat") } else { format!("{pid}/task/{thread}/stat") };
+        match self.read(&path) {
+            Ok(text) => {
+                let stat = Stat::parse(&text, thread)
+                    .ok_or_else(|| io::Error::other("its stat file has an unknown form"))?;
+                Ok(Some(stat))
+            }
+            Err(failed) if is_no_process(&failed) => Ok(None),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// Folder of the thread that shows the process.
+    fn face(&self, pid: u32) -> io::Result<String> {
+        let ended = || io::Error::from_raw_os_error(libc::ESRCH);
+        Ok(format!("{pid}/task/{}", self.stat(pid)?.ok_or_else(ended)?.face))
     }
 
     /// Whether a process of that key runs, or waits to be reaped.
@@ -190,7 +223,7 @@ impl Proc {
     /// The network namespace of a process; `None` when it is our own.
     pub(crate) fn other_network(&self, pid: u32) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let its = openat(&self.0, format!("{pid}/ns/net"), flags, Mode::empty())?;
+        let its = openat(&self.0, format!("{}/ns/net", self.face(pid)?), flags, Mode::empty())?;
         let (there, here) =
             (rustix::fs::fstat(&its)?, statat(&self.0, "thread-self/ns/net", AtFlags::empty())?);
         Ok(((there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)).then_some(its))
@@ -198,19 +231,19 @@ impl Proc {
 
     /// Numbers of the sockets that a process has open, of its first 65,536 files.
     pub(crate) fn sockets(&self, pid: u32) -> io::Result<Vec<i32>> {
+        let files = format!("{}/fd", self.face(pid)?);
+        let is_socket = |name: &String| {
+            readlinkat(&self.0, format!("{files}/{name}"), Vec::new())
+                .is_ok_and(|link| link.to_bytes().starts_with(b"socket:"))
+        };
+        Ok(self.names(&files)?.into_iter().filter(is_socket).filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Names in a folder, at most 65,536.
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let files = Dir::new(openat(&self.0, format!("{pid}/fd"), flags, Mode::empty())?)?;
-        let mut sockets = Vec::new();
-        for file in files.take(FILES_LIMIT) {
-            let name = file?.file_name().to_string_lossy().into_owned();
-            let is_socket = |link: std::ffi::CString| link.to_bytes().starts_with(b"socket:");
-            if readlinkat(&self.0, format!("{pid}/fd/{name}"), Vec::new()).is_ok_and(is_socket)
-                && let Ok(number) = name.parse()
-            {
-                sockets.push(number);
-            }
-        }
-        Ok(sockets)
+        let listing = Dir::new(openat(&self.0, folder, flags, Mode::empty())?)?;
+        listing.take(NAMES_LIMIT).map(|name| Ok(name?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     /// Where the version 2 control groups are mounted; the first such mount that we see.
@@ -226,7 +259,11 @@ impl Proc {
     /// By file, or where the two sensors number a file differently (overlay, btrfs), by path.
     fn is_same_program(&self, judged: &Process) -> Result<bool, NotDone> {
         let Some(file) = judged.file else { return Ok(true) };
-        let exe = format!("{}/exe", judged.key.pid);
+        let exe = match self.face(judged.key.pid) {
+            Ok(face) => format!("{face}/exe"),
+            Err(ended) if is_no_process(&ended) => return Ok(false),
+            Err(failed) => return Err(unreadable(judged.key, &failed)),
+        };
         let now = match statat(&self.0, &exe, AtFlags::empty()) {
             Ok(now) => FileId { dev: now.st_dev, inode: now.st_ino },
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH) => return Ok(false),
@@ -281,7 +318,7 @@ pub(crate) fn is_no_process(failed: &io::Error) -> bool {
 /// `PF_KTHREAD` of linux/sched.h.
 const PF_KTHREAD: u64 = 0x0020_0000;
 /// As many as a process may have open by the limit that services are commonly given.
-const FILES_LIMIT: usize = 65_536;
+const NAMES_LIMIT: usize = 65_536;
 /// More than any file that is read here; the mount table of a machine with many containers is the largest.
 const READ_LIMIT_BYTES: u64 = 4 << 20;
 
@@ -292,13 +329,20 @@ mod tests {
     #[test]
     fn a_name_full_of_brackets_and_spaces_does_not_shift_the_fields() {
         let tail = "S 1 2 3 0 -1 4194304 5 6 7 8 9 10 11 12 20 0 1 0 4242 99";
-        let want = Some(Stat { state: b'S', flags: 4_194_304, start_ticks: 4242 });
+        let want = Some(Stat {
+            state: b'S',
+            flags: 4_194_304,
+            cpu_ticks: 19,
+            threads: 1,
+            start_ticks: 4242,
+            face: 7,
+        });
         for name in ["sleep", ") T 0 0", "a) S (b)", ""] {
-            assert_eq!(Stat::parse(format!("7 ({name}) {tail}").as_bytes()), want, "{name}");
+            assert_eq!(Stat::parse(format!("7 ({name}) {tail}").as_bytes(), 7), want, "{name}");
         }
-        assert_eq!(Stat::parse(b"7 (sleep"), None);
-        assert_eq!(Stat::parse(b"7 (sleep) S 1 2"), None);
-        assert_eq!(Stat::parse(b""), None);
+        for short in [&b""[..], b"7 (sleep", b"7 (sleep)", b"7 (sleep) S 1 2", b"7 (sleep) S 1 2 3 0 -1 x"] {
+            assert_eq!(Stat::parse(short, 7), None);
+        }
     }
 
     #[test]

@@ -59,8 +59,7 @@ impl Target {
 
     /// Waits until the kernel reports that it has stopped.
     pub fn wait_stopped(&self) {
-        let pid = Pid::from_child(&self.child);
-        waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap().unwrap();
+        wait_stopped(&self.child);
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -132,6 +131,10 @@ impl Part {
         self.hear().unwrap()
     }
 
+    pub fn wait_stopped(&self) {
+        wait_stopped(&self.child);
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -142,6 +145,12 @@ impl Drop for Part {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Returns when all threads of the child are stopped, at once when they are already.
+fn wait_stopped(child: &Child) {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(Pid::from_child(child)), options).unwrap().unwrap();
 }
 
 pub fn state(pid: u32) -> char {

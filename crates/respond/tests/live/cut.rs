@@ -147,7 +147,7 @@ fn a_socket_and_its_process_are_stopped_by_one_plan() {
     let target = described(connection.client.child.id());
     let outcomes = responder.carry_out(&plan(vec![cut(&target, connection.cookie), freeze(&target)]), 1);
     assert_eq!(states(&outcomes), [OutcomeState::Done, OutcomeState::Done]);
-    assert_eq!(crate::common::state(target.key.pid), 'T');
+    connection.client.wait_stopped();
     assert_eq!(received(&mut connection.server), (0, Err(ErrorKind::ConnectionReset)));
 }
 

@@ -3,7 +3,7 @@ use minesweep_respond::EntryState;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::common::{Part, Target, freeze, kill, plan, responder, states, thaw};
+use crate::common::{Part, Target, described, freeze, kill, plan, responder, states, thaw};
 
 #[test]
 fn a_frozen_process_is_stopped_and_a_thawed_one_goes_on() {
@@ -15,7 +15,8 @@ fn a_frozen_process_is_stopped_and_a_thawed_one_goes_on() {
     let outcomes = responder.carry_out(&plan(vec![freeze(&target.process)]), 10);
     assert_eq!(states(&outcomes), [OutcomeState::Done]);
     assert_eq!((outcomes[0].entry, outcomes[0].at_ms, outcomes[0].cause.as_str()), (1, 10, "inc-1"));
-    assert_eq!((target.state(), responder.frozen()), ('T', 1));
+    target.wait_stopped();
+    assert_eq!(responder.frozen(), 1);
     let entry = responder.journal().open_entry(1).unwrap();
     assert_eq!(
         (entry.state, entry.target.key, entry.target.file),
@@ -26,7 +27,8 @@ fn a_frozen_process_is_stopped_and_a_thawed_one_goes_on() {
         states(&responder.carry_out(&plan(vec![freeze(&target.process)]), 11)),
         [OutcomeState::Already]
     );
-    assert_eq!((target.state(), responder.frozen()), ('T', 1));
+    target.wait_stopped();
+    assert_eq!(responder.frozen(), 1);
 
     assert_eq!(states(&responder.carry_out(&plan(vec![thaw(&target.process)]), 12)), [OutcomeState::Done]);
     assert!(target.answers());
@@ -41,7 +43,8 @@ fn the_same_freeze_twice_in_one_plan_leaves_the_process_stopped() {
     let target = Target::start();
     let outcomes = responder.carry_out(&plan(vec![freeze(&target.process), freeze(&target.process)]), 1);
     assert_eq!(states(&outcomes), [OutcomeState::Done, OutcomeState::Already]);
-    assert_eq!((target.state(), responder.tick(2).unwrap().stopped_again.len()), ('T', 0));
+    target.wait_stopped();
+    assert_eq!(responder.tick(2).unwrap().stopped_again, []);
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn the_first_process_and_ourselves_are_never_touched() {
     let folder = TempDir::new().unwrap();
     let mut responder = responder(&folder);
     for pid in [1, std::process::id()] {
-        let judged = crate::common::described(pid);
+        let judged = described(pid);
         for step in [freeze(&judged), kill(&judged), crate::common::cut(&judged, 1)] {
             let outcomes = responder.carry_out(&plan(vec![step]), 1);
             assert!(
@@ -144,7 +147,7 @@ fn a_process_let_go_by_somebody_else_is_stopped_again_at_the_next_tick() {
         assert_eq!(responder.tick(3).unwrap().stopped_again, [target.key()]);
     }
     target.wait_stopped();
-    assert_eq!((target.state(), responder.frozen()), ('T', 1));
+    assert_eq!(responder.frozen(), 1);
 }
 
 #[test]
@@ -178,6 +181,65 @@ fn a_process_stopped_by_somebody_else_is_held_from_then_on_and_goes_on_at_our_en
 }
 
 #[test]
+fn a_process_without_its_first_thread_is_frozen_held_and_killed_like_any_other() {
+    let folder = TempDir::new().unwrap();
+    let mut responder = responder(&folder);
+    let judged = Part::start(&["client"]);
+    let exe = described(judged.child.id());
+    let mut part = Part::start(&["headless"]);
+    assert_eq!(part.hear().unwrap(), "ready");
+    let target = Process { file: exe.file, exe: exe.exe, ..described(part.child.id()) };
+
+    assert_eq!(states(&responder.carry_out(&plan(vec![freeze(&target)]), 1)), [OutcomeState::Done]);
+    part.wait_stopped();
+    for _ in 0..3 {
+        assert!(responder.tick(2).unwrap().stopped_again.is_empty());
+    }
+    assert_eq!(responder.frozen(), 1);
+    assert_eq!(states(&responder.carry_out(&plan(vec![thaw(&target)]), 3)), [OutcomeState::Done]);
+    assert_eq!(part.ask("are you there"), "alive");
+    assert_eq!(states(&responder.carry_out(&plan(vec![kill(&target)]), 4)), [OutcomeState::Done]);
+    assert_eq!(part.hear(), None);
+}
+
+#[test]
+fn a_process_whose_tracer_swallows_the_stop_is_killed_after_some_ticks() {
+    let folder = TempDir::new().unwrap();
+    let mut responder = responder(&folder);
+    let mut tracer = Part::start(&["traced"]);
+    let target = described(tracer.hear().unwrap().parse().unwrap());
+    let outcomes = responder.carry_out(&plan(vec![freeze(&target)]), 1);
+    assert_eq!(states(&outcomes), [OutcomeState::Done]);
+    let killed = loop {
+        let tick = responder.tick(2).unwrap();
+        if !tick.killed.is_empty() {
+            break tick;
+        }
+        assert_eq!(tick.stopped_again, [target.key], "until then it is stopped again and again");
+    };
+    assert_eq!(killed.killed[0].action, Action::Kill { process: target.key });
+    assert_eq!(
+        (states(&killed.killed), killed.killed[0].cause.as_str()),
+        (vec![OutcomeState::Done], "inc-1")
+    );
+    assert_eq!((killed.frozen, responder.journal().open_entries().count()), (0, 0));
+    assert_eq!(tracer.hear().unwrap(), "ended");
+}
+
+#[test]
+fn all_of_64_frozen_processes_go_on_when_their_holder_is_killed() {
+    let folder = TempDir::new().unwrap();
+    let mut targets: Vec<Target> = (0..64).map(|_| Target::start()).collect();
+    let pids: Vec<String> = targets.iter().map(|target| target.key().pid.to_string()).collect();
+    let mut part = Part::start(&["hold", folder.path().to_str().unwrap(), &pids.join(",")]);
+    assert_eq!(part.hear().unwrap(), ["Done"; 64].join(","));
+    targets.iter().for_each(Target::wait_stopped);
+    part.kill();
+    assert!(targets.iter().all(|target| target.state() != 'T'));
+    assert!(targets.iter_mut().all(Target::answers));
+}
+
+#[test]
 fn every_way_to_end_lets_the_frozen_process_go_on() {
     let folder = TempDir::new().unwrap();
     let mut target = Target::start();
@@ -185,7 +247,7 @@ fn every_way_to_end_lets_the_frozen_process_go_on() {
     for end in ["kill", "abort", "close"] {
         let mut part = Part::start(&["hold", folder.path().to_str().unwrap(), &pid]);
         assert_eq!(part.hear().unwrap(), "Done", "{end}");
-        assert_eq!(target.state(), 'T', "{end}");
+        target.wait_stopped();
         match end {
             "kill" => part.kill(),
             "close" => assert_eq!(part.ask("close"), "closed"),
@@ -207,7 +269,7 @@ fn sigkill_of_the_responder_leaves_no_frozen_process_in_50_of_50() {
     for round in 0..50 {
         let mut part = Part::start(&["hold", folder.path().to_str().unwrap(), &pid]);
         assert_eq!(part.hear().unwrap(), "Done", "{round}");
-        assert_eq!(target.state(), 'T', "{round}");
+        target.wait_stopped();
         part.kill();
         assert_ne!(target.state(), 'T', "{round}: right after the end, without any wait");
         assert!(target.answers(), "{round}");
@@ -226,7 +288,8 @@ fn a_process_that_mounts_another_folder_over_its_own_is_still_found() {
         let outcomes = responder.carry_out(&plan(vec![freeze(&target.process)]), 1);
         assert_eq!(states(&outcomes), [OutcomeState::Done]);
         rustix::mount::unmount(&over, rustix::mount::UnmountFlags::DETACH).unwrap();
-        assert_eq!((target.state(), decoy.state()), ('T', 'S'));
+        target.wait_stopped();
+        assert_ne!(decoy.state(), 'T');
     });
 }
 

@@ -21,9 +21,11 @@ fn part() {
     let Ok(arguments) = std::env::var("MINESWEEP_PART") else { return };
     let arguments: Vec<&str> = arguments.split(' ').collect();
     match arguments[..] {
-        ["hold", folder, pid] => hold(Path::new(folder), pid.parse().unwrap()),
+        ["hold", folder, pids] => hold(Path::new(folder), pids),
         ["crash", folder, pid, after] => crash(Path::new(folder), pid.parse().unwrap(), after),
         ["tight", folder, pid] => tight(Path::new(folder), pid.parse().unwrap()),
+        ["headless"] => headless(),
+        ["traced"] => traced(),
         ["client"] => client(),
         ["network", listen] => network(listen),
         ["thread-network", listen] => {
@@ -44,11 +46,12 @@ fn commands() -> impl Iterator<Item = String> {
 }
 
 /// Freezes, and looks after it when told.
-fn hold(folder: &Path, pid: u32) {
+fn hold(folder: &Path, pids: &str) {
     let mut responder = Responder::start(&Options { data_dir: folder.to_owned() }).unwrap();
-    let target = described(pid);
-    let outcomes = responder.carry_out(&plan(vec![freeze(&target)]), 1);
-    say(&format!("{:?}", outcomes[0].state));
+    let steps = pids.split(',').map(|pid| freeze(&described(pid.parse().unwrap()))).collect();
+    let outcomes = responder.carry_out(&plan(steps), 1);
+    let states: Vec<_> = outcomes.iter().map(|outcome| format!("{:?}", outcome.state)).collect();
+    say(&states.join(","));
     for command in commands() {
         match command.as_str() {
             "tick" => {
@@ -104,6 +107,48 @@ fn crash(folder: &Path, pid: u32, after: &str) {
     }
     say("ready");
     std::process::abort();
+}
+
+/// A process whose first thread has ended and whose others go on. Answers "alive" to each line.
+fn headless() {
+    extern "C" fn end_thread(_: i32) {
+        // SAFETY: ends the calling thread, which is the first one and waits in the harness for this one.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+    let pid = i32::try_from(std::process::id()).unwrap();
+    // SAFETY: the handler makes one system call and does not return; the signal goes to the first thread.
+    unsafe {
+        libc::signal(libc::SIGUSR1, end_thread as extern "C" fn(i32) as usize);
+        libc::syscall(libc::SYS_tgkill, pid, pid, libc::SIGUSR1);
+    }
+    while common::state(std::process::id()) != 'Z' {
+        std::thread::yield_now();
+    }
+    say("ready");
+    for _ in commands() {
+        say("alive");
+    }
+}
+
+/// A busy child whose tracer swallows every stop.
+fn traced() {
+    // SAFETY: the child only spins, so it needs nothing that another thread may have held at the fork; it is ended by
+    // the tracer's end (PTRACE_O_EXITKILL). The calls take numbers and one local status.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, child, 0, libc::PTRACE_O_EXITKILL), 0);
+        say(&child.to_string());
+        let mut status = 0;
+        while libc::waitpid(child, &raw mut status, libc::__WALL) == child && libc::WIFSTOPPED(status) {
+            libc::ptrace(libc::PTRACE_CONT, child, 0, 0);
+        }
+        say("ended");
+    }
 }
 
 /// Connects and sends when told; says its socket's cookie.
