@@ -1,1 +1,37 @@
-//! Events in, detections, incidents and plans out
+//! Events in; detections, incidents and plans out.
+//!
+//! Pure: no clock, no file, no socket, no thread. Time arrives on the event, rules as text, so a recorded run replays
+//! to the same answer, byte for byte, in a unit test and without root. What was said, what the processor does, and
+//! who started whom decide; names and ports only hint (docs/spec/verdict.md).
+
+mod cases;
+mod config_keys;
+mod dossier;
+mod dossiers;
+mod engine;
+mod facts;
+mod file_rules;
+mod finding;
+mod flows;
+mod ids;
+mod lists;
+mod load;
+mod looks;
+mod plan;
+mod rules;
+mod settings;
+mod signs;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod verdict;
+mod words;
+
+pub mod clues;
+
+pub use cases::{RuleLine, RuleState, rules_test};
+pub use engine::{Engine, Losses, Output};
+pub use file_rules::{FileRules, SCAN_LIMIT_BYTES};
+pub use lists::{HashRates, PoolEntry, PoolLevel, Pools};
+pub use rules::{Rule, RuleError, RuleId, Rules};
+pub use settings::{Metric, Settings, SustainedAction, SustainedThreshold};

@@ -1,0 +1,173 @@
+//! Takes events one by one, in order, and says what they mean.
+//!
+//! Pure: no clock, no file, no thread. The same events give the same answers, byte for byte. Everything is bounded,
+//! and what found no room is counted.
+
+mod absorb;
+mod load;
+mod process;
+mod said;
+
+use std::sync::Arc;
+
+use minesweep_model::{Change, Detection, Event, Host, Incident, Outcome, Process, ProcessKey, What};
+
+use crate::{
+    dossiers::Dossiers,
+    flows::Flows,
+    load::{HiddenTime, SustainedLoad},
+    looks::Looks,
+    rules::Rules,
+    settings::Settings,
+    tree::{Activity, Tree},
+};
+
+/// What an event led to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// A rule matched. Sent again with the same uid when the wallet became known only afterwards.
+    Detection(Box<Detection>),
+    /// An incident opened, changed or closed.
+    Incident {
+        /// Which of the three.
+        change: Change,
+        /// The whole incident.
+        incident: Box<Incident>,
+    },
+    /// The process is worth a look: send [`What::Looked`] back.
+    Look(ProcessKey),
+}
+
+/// What was thrown out for want of room since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Running processes.
+    pub processes: u64,
+    /// Connections.
+    pub flows: u64,
+    /// Suspicions and incidents whose processes ran.
+    pub incidents: u64,
+    /// Processes of one incident beyond 64.
+    pub members: u64,
+    /// Looks that were not asked for.
+    pub looks: u64,
+}
+
+/// The detection engine of one host.
+pub struct Engine {
+    settings: Settings,
+    rules: Arc<Rules>,
+    host: Host,
+    tree: Tree,
+    flows: Flows,
+    dossiers: Dossiers,
+    hidden: HiddenTime,
+    sustained: SustainedLoad,
+    looks: Looks,
+    /// What was told of connections whose process is not known.
+    unowned: Activity,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(settings: Settings, rules: Arc<Rules>) -> Self {
+        Self {
+            settings,
+            rules,
+            host: Host::default(),
+            tree: Tree::default(),
+            flows: Flows::default(),
+            dossiers: Dossiers::default(),
+            hidden: HiddenTime::default(),
+            sustained: SustainedLoad::default(),
+            looks: Looks::default(),
+            unowned: Activity::default(),
+        }
+    }
+
+    /// Takes one event. Its time must not go back by much: time is what the event says.
+    #[must_use = "outputs that are dropped are detections that nobody sees"]
+    pub fn observe(&mut self, event: &Event) -> Vec<Output> {
+        let mut out = Vec::new();
+        let at_ms = event.at_ms;
+        match &event.what {
+            What::Host(host) => self.host = host.clone(),
+            What::Running(process) => self.running(process, at_ms, &mut out),
+            What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
+            What::Exec(process) => self.exec(process, at_ms, &mut out),
+            What::Exit { process } => self.exit(*process, at_ms, &mut out),
+            What::Connect(flow) | What::Accept(flow) => self.flows.open(flow),
+            What::Closed { cookie } => self.flows.close(*cookie),
+            What::Said(said) => self.said(said, at_ms, &mut out),
+            What::Rounding(rounding) => self.rounding(rounding, at_ms, &mut out),
+            What::Cpu(sample) => self.cpu(sample, at_ms, &mut out),
+            What::Gpu(use_of) => self.gpu(use_of, at_ms, &mut out),
+            What::BigMap(map) => self.big_map(map, at_ms, &mut out),
+            What::MsrWrite(write) => self.msr_write(write, at_ms, &mut out),
+            What::SettingWrite(write) => self.setting_write(write, at_ms, &mut out),
+            What::Looked(looked) => self.looked(looked, at_ms, &mut out),
+            What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
+            // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.
+            What::Bytes(_) | What::Lost(_) => {}
+        }
+        out
+    }
+
+    /// Every incident, open or lately closed, oldest first.
+    pub fn incidents(&self) -> Vec<Incident> {
+        let terms = self.terms();
+        self.dossiers.iter().filter_map(|dossier| dossier.incident(&terms)).collect()
+    }
+
+    /// What was thrown out for want of room.
+    pub fn losses(&self) -> Losses {
+        Losses {
+            processes: self.tree.lost,
+            flows: self.flows.lost,
+            incidents: self.dossiers.lost,
+            members: self.dossiers.members_lost(),
+            looks: self.looks.lost,
+        }
+    }
+
+    /// The machine, as its first event told it.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// A process as last seen.
+    pub fn process(&self, key: ProcessKey) -> Option<&Process> {
+        self.tree.process(key).map(AsRef::as_ref)
+    }
+
+    /// The rules in use.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(crate) fn dossiers(&self) -> &Dossiers {
+        &self.dossiers
+    }
+
+    /// The incident shows what was done about it, and becomes contained when nothing of it runs on.
+    fn outcome(&mut self, outcome: &Outcome, at_ms: u64, out: &mut Vec<Output>) {
+        for id in self.dossiers.ids() {
+            if self.dossiers.get_mut(id).is_some_and(|dossier| dossier.note(outcome)) {
+                self.review(id, at_ms, out);
+            }
+        }
+    }
+
+    fn is_own(&self, key: ProcessKey) -> bool {
+        self.settings.own_pid == Some(key.pid)
+    }
+}

@@ -1,0 +1,128 @@
+//! What is to be done about a detection or an incident. Pure: it only says so; `respond` does it.
+//!
+//! Acts on processes that mine, never on those that only pass on or serve, and never on what the machine, its
+//! operator or this agent needs to go on.
+
+use std::sync::Arc;
+
+use minesweep_model::{
+    Action, Change, Detection, Incident, IncidentState, Kind, Mode, Origin, Plan, Process, ProcessKey, Step,
+    Text,
+};
+
+use crate::{
+    engine::{Engine, Output},
+    rules::RuleId,
+};
+
+/// Block mode acts on a mining protocol from this parser confidence.
+const BLOCK_CONFIDENCE: u8 = 90;
+/// Strict mode, from this: the least at which a detection is made at all.
+const STRICT_CONFIDENCE: u8 = 80;
+/// Block mode acts on an incident from this probability: at least one sign that hardly anything but mining gives.
+const BLOCK_PROBABILITY: f64 = 0.9;
+/// Strict mode, from this.
+const STRICT_PROBABILITY: f64 = 0.6;
+
+/// Files whose processes keep a machine reachable and running. Matched by full path and only when the file is on
+/// disk: a name alone can be worn by anyone.
+const KEPT: [&str; 14] = [
+    "/sbin/init",
+    "/usr/sbin/init",
+    "/lib/systemd/systemd",
+    "/usr/lib/systemd/systemd",
+    "/lib/systemd/systemd-logind",
+    "/usr/lib/systemd/systemd-logind",
+    "/usr/bin/dbus-daemon",
+    "/usr/bin/dbus-broker",
+    "/usr/sbin/sshd",
+    "/usr/lib/openssh/sshd-session",
+    "/usr/libexec/openssh/sshd-session",
+    "/usr/bin/containerd",
+    "/usr/bin/dockerd",
+    "/usr/bin/containerd-shim-runc-v2",
+];
+
+impl Engine {
+    /// What `mode` allows to be done about `trigger`; empty in observe mode.
+    #[must_use = "a plan that is dropped leaves the miner running"]
+    pub fn plan(&self, mode: Mode, trigger: &Output) -> Plan {
+        let (confidence, probability) = match mode {
+            Mode::Observe => return Plan::default(),
+            Mode::Block => (BLOCK_CONFIDENCE, BLOCK_PROBABILITY),
+            Mode::Strict => (STRICT_CONFIDENCE, STRICT_PROBABILITY),
+        };
+        match trigger {
+            Output::Detection(detection) => self.plan_detection(detection, confidence),
+            Output::Incident { change: Change::Created | Change::Updated, incident } => {
+                self.plan_incident(incident, probability)
+            }
+            Output::Incident { change: Change::Closed, .. } | Output::Look(_) => Plan::default(),
+        }
+    }
+
+    /// Freezes who spoke and cuts what it spoke on, before the first share.
+    fn plan_detection(&self, detection: &Detection, confidence: u8) -> Plan {
+        let mut plan = Plan { cause: detection.uid.clone(), steps: Vec::new() };
+        let speaks = detection.rule == RuleId::Stratum.id()
+            && detection.confidence >= confidence
+            && detection.mining.probability > 0.0
+            && detection.mining.kind != Kind::Relay;
+        let Some(target) = detection.subject.as_ref().filter(|subject| speaks && !self.is_kept(subject))
+        else {
+            return plan;
+        };
+        let reason = &detection.why;
+        plan.steps.push(step(Action::Freeze { process: target.key }, target, reason));
+        if let Some(cookie) = detection.cookie {
+            plan.steps.push(step(Action::CutSocket { process: target.key, cookie }, target, reason));
+        }
+        plan
+    }
+
+    /// Freezes every process of the incident that runs and was not dealt with.
+    fn plan_incident(&self, incident: &Incident, probability: f64) -> Plan {
+        let mut plan = Plan { cause: incident.uid.clone(), steps: Vec::new() };
+        let is_due = incident.state == IncidentState::Open
+            && incident.mining.probability >= probability
+            && incident.mining.kind != Kind::Relay;
+        if !is_due {
+            return plan;
+        }
+        for key in &incident.processes {
+            if let Some(target) = self.to_freeze(&incident.uid, *key) {
+                plan.steps.push(step(Action::Freeze { process: *key }, &target, &incident.title));
+            }
+        }
+        plan
+    }
+
+    fn to_freeze(&self, uid: &str, key: ProcessKey) -> Option<Arc<Process>> {
+        let entry = self.tree().get(key).filter(|entry| !entry.has_exited)?;
+        let done = self.dossiers().find(uid).and_then(|dossier| dossier.last_done(key));
+        match done {
+            // Frozen stays frozen; and who was thawed was thawed by a person, who knows better.
+            Some(Action::Freeze { .. } | Action::Thaw { .. } | Action::Kill { .. }) => None,
+            Some(Action::CutSocket { .. }) | None => {
+                Some(entry.process.clone()).filter(|process| !self.is_kept(process))
+            }
+        }
+    }
+
+    /// The machine, its operator or this agent needs it: it is never acted on.
+    fn is_kept(&self, process: &Process) -> bool {
+        let own = self.settings().own_pid;
+        let is_agents = own == Some(process.key.pid)
+            || own.and_then(|pid| self.tree().by_pid(pid)).is_some_and(|agent| {
+                self.tree().ancestors(agent).any(|above| above.process.key == process.key)
+            });
+        process.key.pid <= 2
+            || process.origin == Origin::Kernel
+            || is_agents
+            || process.origin == Origin::Disk && KEPT.contains(&process.exe.as_str())
+    }
+}
+
+fn step(action: Action, target: &Process, reason: &Text) -> Step {
+    Step { action, target: target.clone(), reason: reason.clone() }
+}

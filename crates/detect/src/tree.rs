@@ -1,0 +1,305 @@
+//! The processes of the machine, who started whom, and what each was seen to do.
+//!
+//! Ended processes stay for a while: a miner outlives the script that started it, and the script is the root cause.
+//! Bounded; what is thrown out is counted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use minesweep_model::{Origin, Process, ProcessKey};
+
+use crate::{
+    facts::Facts,
+    load::CpuHistory,
+    rules::RuleId,
+    signs::{MapSigns, RoundingWindow},
+};
+
+/// Most processes known at once; the default pid_max of a small machine is 32768, of a large one 4 million, of which
+/// tens of thousands run at most.
+pub(crate) const PROCESSES_LIMIT: usize = 65_536;
+/// Most ended processes kept; at 100 processes a second that is 40 s of lineage.
+const EXITED_LIMIT: usize = 4096;
+/// Longest walk up; real trees are under 20 deep, a forged one may be a ring.
+const DEPTH_LIMIT: usize = 64;
+/// Most things one process is told for; more are counted, not told.
+const FIRED_LIMIT: usize = 128;
+/// Most connections of one process that are told apart for relays.
+pub(crate) const ENDS_LIMIT: usize = 64;
+
+/// When looks at a process were last asked for, by reason.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Looked {
+    /// For a hint.
+    pub(crate) hint_ms: Option<u64>,
+    /// For a strong detection that lacks pool or wallet.
+    pub(crate) strong_ms: Option<u64>,
+}
+
+/// What one process was seen to do since it became this program.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    pub(crate) facts: Facts,
+    pub(crate) rounding: RoundingWindow,
+    pub(crate) cpu: CpuHistory,
+    pub(crate) maps: MapSigns,
+    /// Clues of its arguments, so that a later look does not lose them.
+    pub(crate) pool_clues: Vec<minesweep_model::Clue>,
+    /// Our ends of connections on which it spoke as a miner.
+    pub(crate) client_ends: BTreeSet<SocketAddr>,
+    /// Other ends of connections on which it answered as a pool.
+    pub(crate) inner_ends: BTreeSet<SocketAddr>,
+    /// When a look at it was last asked for.
+    pub(crate) looked: Looked,
+    fired: BTreeSet<(RuleId, u64)>,
+}
+
+impl Activity {
+    /// True the first time for this rule and this thing (a flow, a name, 0).
+    pub(crate) fn fires_first(&mut self, rule: RuleId, thing: u64) -> bool {
+        self.fired.len() < FIRED_LIMIT && self.fired.insert((rule, thing))
+    }
+
+    /// Others mine through it: it answered somebody who is not itself, and spoke to a pool.
+    pub(crate) fn relayed_ends(&self) -> Vec<SocketAddr> {
+        if self.client_ends.is_empty() {
+            return Vec::new();
+        }
+        // A program that talks to a pool inside itself (a test) has both ends of one connection.
+        self.inner_ends.difference(&self.client_ends).copied().collect()
+    }
+}
+
+/// A process and what it did.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) process: Arc<Process>,
+    pub(crate) activity: Box<Activity>,
+    pub(crate) has_exited: bool,
+}
+
+/// All processes.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    entries: BTreeMap<ProcessKey, Entry>,
+    by_pid: BTreeMap<u32, ProcessKey>,
+    exited: VecDeque<ProcessKey>,
+    /// Running processes that were thrown out for want of room.
+    pub(crate) lost: u64,
+}
+
+impl Tree {
+    /// A process that runs, or more about it.
+    pub(crate) fn learn(&mut self, process: &Process) {
+        let process = Arc::new(process.clone());
+        match self.entries.get_mut(&process.key) {
+            Some(entry) => entry.process = process,
+            None => self.insert(process),
+        }
+    }
+
+    /// A new process: a copy of its parent under its own key.
+    pub(crate) fn fork(&mut self, parent: ProcessKey, child: ProcessKey, at_ms: u64) {
+        let mut process = match self.entries.get(&parent) {
+            Some(entry) => entry.process.as_ref().clone(),
+            None => Process::unknown(parent),
+        };
+        process.key = child;
+        process.parent_pid = parent.pid;
+        process.inner_pid = None;
+        process.started_ms = at_ms;
+        process.threads = 1;
+        self.learn(&process);
+    }
+
+    /// A process became another program: what the old one did is not the new one's.
+    pub(crate) fn exec(&mut self, process: &Process) {
+        self.learn(process);
+        if let Some(entry) = self.entries.get_mut(&process.key) {
+            let looked = entry.activity.looked;
+            *entry.activity = Activity { looked, ..Activity::default() };
+        }
+    }
+
+    /// A process ended.
+    pub(crate) fn exit(&mut self, key: ProcessKey) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if std::mem::replace(&mut entry.has_exited, true) {
+            return;
+        }
+        self.exited.push_back(key);
+        if self.exited.len() > EXITED_LIMIT {
+            self.forget_oldest_exited();
+        }
+    }
+
+    /// The entry of a process, made when it is not known.
+    pub(crate) fn entry(&mut self, key: ProcessKey) -> Option<&mut Entry> {
+        if !self.entries.contains_key(&key) {
+            self.insert(Arc::new(Process::unknown(key)));
+        }
+        self.entries.get_mut(&key)
+    }
+
+    pub(crate) fn get(&self, key: ProcessKey) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
+    /// The process as last seen.
+    pub(crate) fn process(&self, key: ProcessKey) -> Option<&Arc<Process>> {
+        self.entries.get(&key).map(|entry| &entry.process)
+    }
+
+    /// The parent, when known. A parent that started later is another process with its pid.
+    pub(crate) fn parent(&self, key: ProcessKey) -> Option<&Entry> {
+        let child = self.entries.get(&key)?;
+        let parent = self.by_pid.get(&child.process.parent_pid)?;
+        if parent.start_ticks > key.start_ticks || *parent == key { None } else { self.entries.get(parent) }
+    }
+
+    /// Parent, grandparent and so on, nearest first.
+    pub(crate) fn ancestors(&self, key: ProcessKey) -> impl Iterator<Item = &Entry> {
+        let mut at = key;
+        std::iter::from_fn(move || {
+            let parent = self.parent(at)?;
+            at = parent.process.key;
+            Some(parent)
+        })
+        .take(DEPTH_LIMIT)
+    }
+
+    /// The process that now has this pid.
+    pub(crate) fn by_pid(&self, pid: u32) -> Option<ProcessKey> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn insert(&mut self, process: Arc<Process>) {
+        if self.entries.len() >= PROCESSES_LIMIT && !self.forget_oldest_exited() {
+            // All run: the lowest key goes, a service from boot that has been judged long ago.
+            self.entries.pop_first();
+            self.lost = self.lost.saturating_add(1);
+        }
+        self.by_pid.insert(process.key.pid, process.key);
+        let entry = Entry { activity: Box::default(), has_exited: false, process };
+        self.entries.insert(entry.process.key, entry);
+    }
+
+    fn forget_oldest_exited(&mut self) -> bool {
+        let Some(key) = self.exited.pop_front() else { return false };
+        self.entries.remove(&key);
+        if self.by_pid.get(&key.pid) == Some(&key) {
+            self.by_pid.remove(&key.pid);
+        }
+        true
+    }
+}
+
+/// Programs that start others for everybody: what they start has nothing to do with each other. A name can be worn
+/// by anyone, so this decides only what is grouped; what may be acted on is `plan`'s business.
+const STARTERS: [&str; 23] = [
+    "systemd",
+    "init",
+    "containerd-shim",
+    "containerd-shim-runc-v2",
+    "containerd",
+    "dockerd",
+    "conmon",
+    "podman",
+    "crio",
+    "runc",
+    "crun",
+    "sshd",
+    "sshd-session",
+    "cron",
+    "crond",
+    "atd",
+    "login",
+    "su",
+    "sudo",
+    "supervisord",
+    "tini",
+    "dumb-init",
+    "catatonit",
+];
+
+/// Shells and interpreters: their file says nothing of what they run.
+const INTERPRETERS: [&str; 16] = [
+    "bash", "sh", "dash", "zsh", "ksh", "ash", "fish", "busybox", "python", "perl", "ruby", "node", "nodejs",
+    "php", "java", "lua",
+];
+
+/// Last part of a path.
+pub(crate) fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// It starts programs for everybody: grouping stops here.
+pub(crate) fn is_starter(process: &Process) -> bool {
+    let name = base_name(&process.exe);
+    let is_login_shell =
+        is_interpreter(process) && process.argv.first().is_some_and(|word| word.starts_with('-'));
+    process.key.pid == 1 || process.origin == Origin::Kernel || STARTERS.contains(&name) || is_login_shell
+}
+
+/// It runs what others wrote, so that its file does not tell programs apart.
+pub(crate) fn is_interpreter(process: &Process) -> bool {
+    let name = base_name(&process.exe).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    INTERPRETERS.contains(&name)
+}
+
+/// A file of the system's own folders is shared by everybody, so running it again means nothing by itself.
+pub(crate) fn is_shared_tool(process: &Process) -> bool {
+    const FOLDERS: [&str; 8] =
+        ["/bin/", "/sbin/", "/lib/", "/lib64/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/libexec/"];
+    process.origin == Origin::Disk && FOLDERS.iter().any(|folder| process.exe.starts_with(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(pid: u32, start_ticks: u64) -> ProcessKey {
+        ProcessKey { pid, start_ticks }
+    }
+
+    #[test]
+    fn a_child_keeps_its_ended_parent_and_a_reused_pid_is_not_its_parent() {
+        let mut tree = Tree::default();
+        tree.learn(&Process { comm: "sh".to_owned(), ..Process::unknown(key(10, 1)) });
+        tree.fork(key(10, 1), key(11, 5), 0);
+        tree.exit(key(10, 1));
+        assert_eq!(tree.parent(key(11, 5)).unwrap().process.comm, "sh");
+        tree.learn(&Process::unknown(key(10, 9)));
+        assert!(tree.parent(key(11, 5)).is_none());
+    }
+
+    #[test]
+    fn a_ring_of_parents_is_walked_to_a_bound() {
+        let mut tree = Tree::default();
+        tree.learn(&Process { parent_pid: 2, ..Process::unknown(key(1, 1)) });
+        tree.learn(&Process { parent_pid: 1, ..Process::unknown(key(2, 1)) });
+        assert_eq!(tree.ancestors(key(1, 1)).count(), DEPTH_LIMIT);
+    }
+
+    #[test]
+    fn a_flood_of_processes_is_bounded_and_counted() {
+        let mut tree = Tree::default();
+        for pid in 1..=70_000 {
+            tree.learn(&Process::unknown(key(pid, u64::from(pid))));
+        }
+        assert_eq!(tree.len(), PROCESSES_LIMIT);
+        assert_eq!(tree.lost, 70_000 - 65_536);
+        for pid in 60_000..=70_000 {
+            tree.exit(key(pid, u64::from(pid)));
+        }
+        assert!(tree.len() <= PROCESSES_LIMIT - 10_001 + EXITED_LIMIT);
+    }
+}
