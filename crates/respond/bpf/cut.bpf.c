@@ -67,4 +67,4 @@ int cut_ingress(struct __sk_buff *skb)
 	return judge(skb);
 }
 
-char _license[] SEC("license") = "Dual BSD/GPL";
+char _license[] SEC("license") = "Apache-2.0";
