@@ -51,19 +51,20 @@ pub struct Hidden {
 /// When /proc cannot be listed.
 pub fn find(iterated: &[u32]) -> io::Result<Vec<Hidden>> {
     let before = listed()?;
-    let covered = covered_pids();
-    let mut suspects: BTreeSet<u32> = iterated.iter().copied().collect();
-    suspects.extend(grouped());
-    suspects.retain(|&pid| !before.contains(&pid) && is_alive(pid));
-    suspects.extend((1..=pid_max()).filter(|pid| !before.contains(pid) && is_alive(*pid)));
-    let mut hidden = BTreeMap::new();
+    let mut suspects: BTreeSet<u32> = grouped();
+    suspects.extend(iterated);
+    suspects.extend((1..=pid_max()).filter(|&pid| !before.contains(&pid) && is_alive(pid)));
+    suspects.retain(|pid| !before.contains(pid));
     if !suspects.is_empty() {
-        // One that started meanwhile is in the second listing; one that ended is not alive after it.
+        // One that started meanwhile is in the second listing; one that ended answers to nothing after it.
         let after = listed()?;
-        suspects.retain(|pid| !after.contains(pid) && is_alive(*pid));
-        hidden.extend(suspects.into_iter().map(|pid| (pid, How::NotListed)));
+        let groups = grouped();
+        suspects.retain(|&pid| {
+            !after.contains(&pid) && (is_alive(pid) || groups.contains(&pid) || proc::key(pid).is_ok())
+        });
     }
-    hidden.extend(covered.into_iter().filter(|&pid| is_alive(pid)).map(|pid| (pid, How::Covered)));
+    let mut hidden: BTreeMap<u32, How> = suspects.into_iter().map(|pid| (pid, How::NotListed)).collect();
+    hidden.extend(covered_pids().into_iter().filter(|&pid| is_alive(pid)).map(|pid| (pid, How::Covered)));
     Ok(hidden
         .into_iter()
         .take(MAX_PROCESSES)

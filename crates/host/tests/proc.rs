@@ -98,13 +98,33 @@ fn a_program_in_a_memory_file_is_marked_so() {
     let fd = unsafe { libc::memfd_create(name.as_ptr(), 0) };
     assert!(fd >= 0);
     let path = format!("/proc/{}/fd/{fd}", std::process::id());
-    fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+    standin::copy_exe(Path::new(&path));
     let home = folder();
     let standin = Standin::start(Path::new(&path), Part::Wait, home.path());
     let process = proc::read(standin.pid()).unwrap();
     assert_eq!((process.exe.as_str(), process.origin), ("/memfd:innocent", Origin::Memfd));
     // SAFETY: the descriptor came from `memfd_create` above and nothing else owns it.
     unsafe { libc::close(fd) };
+}
+
+#[test]
+fn a_program_written_into_a_container_is_told_from_one_of_its_image() {
+    let home = folder();
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(home.path().join(name)).unwrap();
+    }
+    exe_copy(&home.path().join("lower"), "of-image");
+    let place = home.path().to_owned();
+    let origins = std::thread::spawn(move || {
+        standin::private_mounts();
+        standin::overlay(&place);
+        exe_copy(&place.join("merged"), "dropped");
+        ["of-image", "dropped"].map(|name| {
+            let standin = Standin::start(&place.join("merged").join(name), Part::Wait, &place);
+            proc::read(standin.pid()).unwrap().origin
+        })
+    });
+    assert_eq!(origins.join().unwrap(), [Origin::Disk, Origin::OverlayUpper]);
 }
 
 #[test]
@@ -342,6 +362,58 @@ fn the_sensor_tells_exec_and_exit() {
     for count in sensor.counts() {
         assert_eq!(count.made, count.seen + count.lost, "{count:?}");
     }
+}
+
+#[test]
+fn without_the_connector_processes_are_told_by_listing() {
+    // The connector answers in the first network namespace only; this thread leaves it.
+    std::thread::spawn(|| {
+        standin::private_network();
+        let mut sensor = ProcSensor::start().unwrap();
+        assert!(sensor.blind().iter().any(|blind| blind.what == "exec"), "{:?}", sensor.blind());
+        let home = folder();
+        let path = exe_copy(home.path(), "listed");
+        let standin = Standin::start(&path, Part::Wait, home.path());
+        let key = proc::key(standin.pid()).unwrap();
+        until(&mut sensor, |event| match &event.what {
+            What::Running(process) => process.key == key && process.exe == path.to_str().unwrap(),
+            _ => false,
+        });
+        drop(standin);
+        until(&mut sensor, |event| event.what == What::Exit { process: key });
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_flood_of_short_processes_loses_nothing_uncounted() {
+    let mut sensor = ProcSensor::start().unwrap();
+    for _ in 0..200 {
+        standin::come_and_go();
+    }
+    let mut events = Vec::new();
+    sensor.next(Duration::from_millis(0), &mut events).unwrap();
+    let counts = sensor.counts();
+    let count = |hook: &str| counts.iter().find(|count| count.hook == hook).unwrap().clone();
+    assert!(count("process").seen + count("process").lost >= 600, "{counts:?}");
+    assert!(count("exec").made >= 200, "{counts:?}");
+    for count in counts {
+        assert_eq!(count.made, count.seen + count.lost, "{count:?}");
+    }
+}
+
+#[test]
+fn connections_in_another_namespace_are_told_as_they_come() {
+    let mut sensor = ProcSensor::start().unwrap();
+    let home = folder();
+    let standin = Standin::start(&exe_copy(home.path(), "remote"), Part::Apart, home.path());
+    let (pid, local, remote) = standin.apart();
+    let key = proc::key(pid).unwrap();
+    until(&mut sensor, |event| match &event.what {
+        What::Connect(flow) => flow.local == local && flow.remote == remote && flow.process == Some(key),
+        _ => false,
+    });
 }
 
 #[test]

@@ -14,8 +14,9 @@ pub(super) struct Maps {
     pub(super) sizes_bytes: Vec<u64>,
     /// Maps that are writable and executable and have no file.
     pub(super) rwx: u32,
-    /// Memory the process made itself and may hold text in: private, writable, no file. Heap and stack first, then the
-    /// smallest, since a configuration is small and a data set is not.
+    /// Memory that may hold what no file shows: private and readable, and either without a file (also when not
+    /// writable: a packed program unpacks itself there) or writable (text that was decoded in place). Heap and stack
+    /// first, then the smallest, since a configuration is small and a data set is not.
     pub(super) own: Vec<Range<u64>>,
 }
 
@@ -31,7 +32,8 @@ pub(super) fn parse(text: &[u8]) -> Maps {
         if map.is_writable && map.is_executable && !map.has_file {
             maps.rwx = maps.rwx.saturating_add(1);
         }
-        if !(map.is_private && map.is_writable && !map.has_file && map.is_readable) || map.is_huge {
+        let is_kept = map.is_private && map.is_readable && !map.is_huge && !map.is_kernels;
+        if !is_kept || (map.has_file && !map.is_writable) {
             continue;
         }
         if map.is_first { named.push(map.range) } else { maps.own.push(map.range) }
@@ -53,6 +55,8 @@ struct Map {
     /// A file that has or had a name; anonymous huge pages show one too, and are none.
     has_file: bool,
     is_huge: bool,
+    /// Pages that the kernel gives to every process.
+    is_kernels: bool,
     /// Heap or stack.
     is_first: bool,
 }
@@ -69,9 +73,8 @@ fn line(line: &[u8]) -> Option<Map> {
     let path = fields.next().unwrap_or_default().trim_start();
     let is_huge = path.starts_with("/anon_hugepage");
     let is_first = path == "[heap]" || path.starts_with("[stack");
-    // The kernel's own pages have a name and no inode.
     let is_kernels = path.starts_with("[v");
-    let has_file = (inode != 0 && !is_huge) || is_kernels;
+    let has_file = inode != 0 && !is_huge;
     (start < end).then_some(Map {
         range: start..end,
         is_readable,
@@ -80,6 +83,7 @@ fn line(line: &[u8]) -> Option<Map> {
         is_private,
         has_file,
         is_huge,
+        is_kernels,
         is_first,
     })
 }
@@ -111,7 +115,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0          [vsyscall]\n";
     #[test]
     fn heap_and_stack_come_first_and_then_the_smallest() {
         let starts: Vec<u64> = parse(TEXT).own.iter().map(|range| range.start).collect();
-        assert_eq!(starts, [0x100_0000, 0x7ffc_0000_0000, 0xa000_0000, 0x1000_0000]);
+        assert_eq!(starts, [0x100_0000, 0x7ffc_0000_0000, 0xa000_0000, 0xd000_0000, 0x1000_0000]);
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Memory {
                         continue;
                     };
                     match pread(&self.memory, &mut *room, piece.start) {
+                        Ok(0) => {}
                         Ok(length) => sink(piece.start, room.get(..length).unwrap_or_default()),
                         // The map went away meanwhile.
                         Err(Errno::IO | Errno::FAULT) => {}

@@ -26,6 +26,8 @@ pub(super) struct Connections {
     known: HashMap<u64, Known>,
     doors: HashMap<u64, Vec<u32>>,
     likely: VecDeque<u32>,
+    /// Of these, those whose namespace was not asked yet.
+    unasked: Vec<u32>,
     own: Option<u64>,
     round: u32,
     count: HookCount,
@@ -57,6 +59,9 @@ impl Connections {
             self.likely.pop_front();
         }
         self.likely.push_back(pid);
+        if self.unasked.len() < MAX_LIKELY {
+            self.unasked.push(pid);
+        }
     }
 
     /// Appends what changed since the last list.
@@ -163,11 +168,15 @@ impl Connections {
 
     fn find_namespaces(&mut self) {
         let is_search = self.round.is_multiple_of(SEARCH_EVERY);
+        let unasked = std::mem::take(&mut self.unasked);
         let pids = if is_search {
+            let all = proc::list().unwrap_or_default();
+            let living: HashSet<u32> = all.iter().copied().collect();
+            self.likely.retain(|pid| living.contains(pid));
             self.doors.clear();
-            proc::list().unwrap_or_default()
+            all
         } else {
-            self.likely.iter().copied().collect()
+            unasked
         };
         for pid in pids {
             let Some(namespace) = Folder::open(pid).ok().and_then(|folder| sockets::namespace_of(&folder))

@@ -96,16 +96,7 @@ pub fn own() -> io::Result<Sockets> {
     diag::dump()
 }
 
-/// TCP sockets of the network namespace of a process: with cookies where the namespace can be entered, else without.
-///
-/// # Errors
-/// When the process has ended or neither way is open.
-pub fn namespace(pid: u32) -> io::Result<Sockets> {
-    let folder = Folder::open(pid)?;
-    read_namespace(&folder)
-}
-
-/// TCP sockets that a process holds open.
+/// TCP sockets that a process holds open: with cookies where its network namespace can be entered, else without.
 ///
 /// # Errors
 /// When the process has ended or its descriptors cannot be read.
@@ -175,9 +166,11 @@ pub(crate) fn namespace_of(folder: &Folder) -> Option<u64> {
     bracketed(&folder.link("ns/net").ok()?, b"net:[")
 }
 
-/// The agent's own network namespace.
+/// The network namespace of this thread. `thread-self` came with Linux 3.17.
 pub(crate) fn own_namespace() -> Option<u64> {
-    namespace_of(&Folder::open_in(proc::root::root().ok()?, "self").ok()?)
+    let root = proc::root::root().ok()?;
+    let folder = Folder::open_in(root, "thread-self").or_else(|_| Folder::open_in(root, "self"));
+    namespace_of(&folder.ok()?)
 }
 
 fn read_namespace(folder: &Folder) -> io::Result<Sockets> {

@@ -7,7 +7,12 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{PoisonError, RwLock},
 };
+
+/// A program that is being written cannot be run, and a fork in another thread keeps the file open for writing until
+/// its exec. So programs are written when nobody forks.
+static FORKS: RwLock<()> = RwLock::new(());
 
 /// The word that a carrier keeps in its heap. Put together at run time, so it stands in no file.
 pub const HEAP_WORD: &str = "drow-eht-si-siht";
@@ -52,7 +57,7 @@ impl Standin {
             }
         };
         command.env("MINESWEEP_STANDIN", part).current_dir(cwd);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut standin = Self { child, input, output, said: String::new() };
@@ -102,6 +107,16 @@ impl Drop for Standin {
     }
 }
 
+fn spawn(command: &mut Command) -> Child {
+    let _forking = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
+}
+
+/// A process that ends at once.
+pub fn come_and_go() {
+    assert!(spawn(&mut Command::new("/bin/true")).wait().unwrap().success());
+}
+
 /// A folder that goes away.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -110,8 +125,14 @@ pub fn folder() -> tempfile::TempDir {
 /// This binary under another name.
 pub fn exe_copy(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
-    fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+    copy_exe(&path);
     path
+}
+
+/// This binary at another path.
+pub fn copy_exe(path: &Path) {
+    let _writing = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+    fs::copy(std::env::current_exe().unwrap(), path).unwrap();
 }
 
 /// Mounts of this thread are its own from here on.
@@ -134,6 +155,24 @@ pub fn bind(from: &[u8], over: &[u8]) {
         libc::mount(from.as_ptr(), over.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null())
     };
     assert_eq!(answer, 0);
+}
+
+/// Mounts `lower` and `upper` of a folder as an overlay at its `merged`.
+pub fn overlay(folder: &Path) {
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    let (merged, options) = (CString::new(at("merged")).unwrap(), CString::new(options).unwrap());
+    let kind = c"overlay";
+    // SAFETY: all are C strings that outlive the call.
+    let answer =
+        unsafe { libc::mount(kind.as_ptr(), merged.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast()) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// The network of this thread is its own from here on.
+pub fn private_network() {
+    // SAFETY: takes a number; only this thread's view of the network changes.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
 }
 
 /// The stand-in's side. Does nothing when it is run as a test.
