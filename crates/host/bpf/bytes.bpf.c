@@ -80,7 +80,8 @@ static __always_inline bool_t read_transport(struct __sk_buff *skb, struct packe
 		packet->payload_at += 8;
 		return packet->ends.local_port == DNS || packet->ends.remote_port == DNS;
 	}
-	packet->sequence = bpf_ntohl(tcp[1]);
+	/* SYN takes a number of its own; bytes that come with it (fast open) follow. */
+	packet->sequence = bpf_ntohl(tcp[1]) + ((((__u8 *)tcp)[13] >> 1) & 1);
 	packet->payload_at += (((__u8 *)tcp)[12] >> 4) * 4;
 	return 1;
 }
@@ -163,7 +164,7 @@ static __always_inline bool_t is_urgent(struct __sk_buff *skb, const struct pack
 		out->record.direction = direction;                                                                    \
 		if (bpf_skb_load_bytes(skb, packet->payload_at + done, out->bytes, length))                           \
 			out->record.bytes = 0;                                                                        \
-		bpf_ringbuf_submit(out, urgent ? 0 : wake_flags(out->record.head.at_ns));                             \
+		bpf_ringbuf_submit(out, urgent ? 0 : wake_flags());                             \
 	} while (0)
 
 static __always_inline void copy(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u64 cookie,
@@ -178,6 +179,14 @@ static __always_inline void copy(struct __sk_buff *skb, const struct packet *pac
 		COPY(CHUNK_MIDDLE);
 	else
 		COPY(CHUNK_LARGE);
+}
+
+/* Bytes that come with the end of the handshake are still the listener's: its cookie would join all its clients. */
+static __always_inline bool_t is_listener(struct __sk_buff *skb)
+{
+	struct bpf_sock *sock = skb->sk;
+
+	return sock && sock->state == TCP_LISTEN;
 }
 
 static __always_inline void take(struct __sk_buff *skb, int direction)
@@ -202,6 +211,8 @@ static __always_inline void take(struct __sk_buff *skb, int direction)
 	if (!flow) {
 		struct flow fresh = {};
 
+		if (is_listener(skb))
+			return;
 		bpf_map_update_elem(&flows, &cookie, &fresh, BPF_NOEXIST);
 		flow = bpf_map_lookup_elem(&flows, &cookie);
 		if (!flow)

@@ -70,17 +70,19 @@ static __always_inline void fill_paths(struct exec_record *record, struct task_s
 {
 	struct file *file = bprm->file;
 	struct fs_struct *fs = task->fs;
-	__s32 exe = names_of(record->exe, file->f_path.mnt, file->f_path.dentry);
-	__s32 cwd = names_of(record->cwd, fs->pwd.mnt, fs->pwd.dentry);
+	__s32 bytes = names_of(record->exe, file->f_path.mnt, file->f_path.dentry);
 
-	if (exe < 0) {
+	if (bytes < 0) {
 		record->flags |= EXEC_PATH_AS_GIVEN;
-		exe = bpf_probe_read_kernel_str(record->exe, PATH_BYTES, bprm->filename);
+		bytes = bpf_probe_read_kernel_str(record->exe, PATH_BYTES, bprm->filename);
 	}
-	if (cwd < 0)
+	record->exe_bytes = bytes < 0 ? 0 : bytes;
+	/* The first walk is done with: else the verifier goes through the second for each way that the first may end. */
+	barrier();
+	bytes = names_of(record->cwd, fs->pwd.mnt, fs->pwd.dentry);
+	if (bytes < 0)
 		record->flags |= EXEC_CWD_CUT;
-	record->exe_bytes = exe < 0 ? 0 : exe;
-	record->cwd_bytes = cwd < 0 ? 0 : cwd;
+	record->cwd_bytes = bytes < 0 ? 0 : bytes;
 }
 
 static __always_inline __u32 inner_pid(struct task_struct *task)
@@ -100,15 +102,15 @@ static __always_inline __u32 inner_pid(struct task_struct *task)
 static __always_inline void fill_exec(struct exec_record *record, struct task_struct *task, struct linux_binprm *bprm)
 {
 	int pids = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
-	struct cgroup_subsys_state *css = NULL;
+	struct cgroup_subsys_state *css;
 
 	who_is(&record->who, task);
 	record->flags = 0;
 	record->cgroup = bpf_get_current_cgroup_id();
 	record->cgroup_v1 = 0;
 	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
-		bpf_probe_read_kernel(&css, sizeof(css), &task->cgroups->subsys[pids & 15]);
-		record->cgroup_v1 = BPF_CORE_READ(css, cgroup, kn, id);
+		css = task->cgroups->subsys[pids & 15];
+		record->cgroup_v1 = css->cgroup->kn->id;
 	}
 	record->parent_pid = task->real_parent->tgid;
 	record->inner_pid = inner_pid(task);

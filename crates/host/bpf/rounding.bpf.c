@@ -17,25 +17,34 @@ struct {
 /* 1 while somebody has an entry. In a map of its own: user space sets it back. */
 __u32 rounding_seen SEC(".data.rounding");
 
+/* From 6.2: makes an address one that the verifier loads from without a helper. */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+static __always_inline void *fpu_of(struct task_struct *task)
+{
+	if (bpf_core_field_exists(struct task_struct___inside, thread.fpu))
+		return (void *)task + bpf_core_field_offset(struct task_struct___inside, thread.fpu);
+	return (void *)task + bpf_core_type_size(struct task_struct);
+}
+
 static __always_inline __u32 saved_mxcsr(struct task_struct *task)
 {
+	void *address = fpu_of(task);
+	struct fpstate *state = NULL;
 	__u32 mxcsr = 0;
-	void *fpu;
 
-	if (bpf_core_field_exists(struct task_struct___inside, thread.fpu))
-		fpu = (void *)task + bpf_core_field_offset(struct task_struct___inside, thread.fpu);
-	else
-		fpu = (void *)task + bpf_core_type_size(struct task_struct);
-	if (bpf_core_field_exists(struct fpu, fpstate)) {
-		struct fpstate *state = NULL;
-
-		bpf_probe_read_kernel(&state, sizeof(state), fpu + bpf_core_field_offset(struct fpu, fpstate));
+	if (!bpf_core_field_exists(struct fpu, fpstate)) {
 		bpf_probe_read_kernel(&mxcsr, sizeof(mxcsr),
-				      (void *)state + bpf_core_field_offset(struct fpstate, regs.fxsave.mxcsr));
-	} else {
-		bpf_probe_read_kernel(&mxcsr, sizeof(mxcsr),
-				      fpu + bpf_core_field_offset(struct fpu___old, state.fxsave.mxcsr));
+				      address + bpf_core_field_offset(struct fpu___old, state.fxsave.mxcsr));
+		return mxcsr;
 	}
+	if (bpf_rdonly_cast) {
+		struct fpu *fpu = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct fpu));
+
+		return fpu->fpstate->regs.fxsave.mxcsr;
+	}
+	bpf_probe_read_kernel(&state, sizeof(state), address + bpf_core_field_offset(struct fpu, fpstate));
+	bpf_probe_read_kernel(&mxcsr, sizeof(mxcsr), (void *)state + bpf_core_field_offset(struct fpstate, regs.fxsave.mxcsr));
 	return mxcsr;
 }
 

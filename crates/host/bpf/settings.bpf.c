@@ -133,7 +133,7 @@ int on_open(struct sys_exit *ctx)
 		return 0;
 	who_is_current(&record->who);
 	record->pad = 0;
-	path_bytes = names_of(record->path, BPF_CORE_READ(file, f_path.mnt), dentry);
+	path_bytes = add_names(record->path, 0, BPF_CORE_READ(file, f_path.mnt), dentry);
 	record->path_bytes = path_bytes < 0 ? 0 : path_bytes;
 	submit(record);
 	return 0;

@@ -2,6 +2,7 @@
 //!
 //! Needs root, eBPF and a mounted cgroup2. Talks to itself over loopback only.
 #![allow(unsafe_code, reason = "system calls that the standard library has no words for")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
 
 use std::{
     fs::{self, File},

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libbpf_rs::{Link, Object, ObjectBuilder, OpenObject, PrintLevel};
+use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel};
 
 use super::{record::Settings, tracepoint};
 use crate::SensorError;
@@ -67,12 +67,14 @@ pub(crate) static HOOKS: [Hook; 17] = [
     hook("on_open", "settings", Place::Calls(&["sys_exit_openat", "sys_exit_open", "sys_exit_openat2"])),
 ];
 
+/// Hooks that the kernel does not take, and why.
+pub(crate) type Refused = Vec<(&'static Hook, io::Error)>;
+
 /// What is in the kernel now.
 pub(crate) struct Loaded {
     pub(crate) object: Object,
     pub(crate) links: Vec<Link>,
-    /// What is not, and why.
-    pub(crate) refused: Vec<(&'static Hook, io::Error)>,
+    pub(crate) refused: Refused,
 }
 
 /// Loads and attaches what the kernel takes. Without the exec hook nothing is loaded: the other sensor sees more then.
@@ -118,6 +120,12 @@ pub(crate) fn io_error(error: libbpf_rs::Error) -> io::Error {
     io::Error::new(error_kind(&error), format!("{error:#}"))
 }
 
+/// A map of a loaded object. libbpf puts the object's name before those of data sections.
+pub(crate) fn map(object: &Object, name: &str) -> io::Result<MapHandle> {
+    let found = object.maps().find(|map| map.name().to_string_lossy().ends_with(name));
+    MapHandle::try_from(&found.ok_or(io::ErrorKind::NotFound)?).map_err(io_error)
+}
+
 /// Opens an image; the caller sets it up and loads it.
 pub(crate) fn open(image: &Image<[u8]>) -> io::Result<OpenObject> {
     ObjectBuilder::default().open_memory(&image.0).map_err(io_error)
@@ -153,7 +161,7 @@ fn error_kind(error: &libbpf_rs::Error) -> io::ErrorKind {
 }
 
 /// Loads all programs at once; when the kernel refuses that, asks for each alone and then loads those it takes.
-fn load_programs(settings: Settings) -> Result<(Object, Vec<(&'static Hook, io::Error)>), SensorError> {
+fn load_programs(settings: Settings) -> Result<(Object, Refused), SensorError> {
     let first = match load_only(settings, |_| true) {
         Ok(object) => return Ok((object, Vec::new())),
         Err(cause) => cause,

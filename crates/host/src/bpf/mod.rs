@@ -177,11 +177,9 @@ impl Source for BpfSensor {
     }
 
     fn counts(&self) -> Vec<HookCount> {
-        let (seen, unknown) = self.rings.seen();
-        debug_assert_eq!(unknown, 0, "a record that is not ours");
         HOOKS
             .iter()
-            .zip(seen)
+            .zip(self.rings.seen())
             .enumerate()
             .map(|(index, (hook, seen))| {
                 let Count { made, lost } = read_count(&self.counts, index);
@@ -196,9 +194,7 @@ impl Source for BpfSensor {
 }
 
 fn map(object: &Object, name: &str) -> Result<MapHandle, SensorError> {
-    let found = object.maps().find(|map| map.name().to_string_lossy().ends_with(name));
-    let found = found.ok_or_else(|| refuse(format!("its map {name}"), io::ErrorKind::NotFound.into()))?;
-    MapHandle::try_from(&found).map_err(|cause| refuse(format!("its map {name}"), load::io_error(cause)))
+    load::map(object, name).map_err(|cause| refuse(format!("its map {name}"), cause))
 }
 
 /// Keeps what the kernel side already knows of a flow.

@@ -1,131 +1,171 @@
 //! Takes records out of the two rings, in order of time, at little cost.
 //!
-//! `verdicts` wakes us for each record. `records` wakes us at most every 2 ms, so after a wake we look again every 2 ms
-//! until two looks found nothing; only then we sleep. Verdicts are taken first and records second: what came before a
-//! verdict is then in our hands, and sorting by time puts it before.
+//! `verdicts` wakes us for each record. `records` wakes us only when we sleep: awake, we look every 2 ms. After a look
+//! that found nothing we announce our sleep, look once more 2 ms later, and only then sleep. A hook that read the flag
+//! just before it was set has its record in the ring by then; no fence is needed and no record waits for the next one.
+//! Verdicts are taken first and records second: what came before a verdict is then in our hands, and sorting by time
+//! puts it before.
 
 use std::{
     io, mem,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::AsFd as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use libbpf_rs::{MapCore, Object, RingBuffer, RingBufferBuilder};
-use rustix::event::{Timespec, epoll};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, RingBuffer, RingBufferBuilder};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::record::{self, HOOKS, Record};
 
-/// As WAKE_EVERY_NS in common.h.
+/// Time between two looks while records come.
 const ROUND: Duration = Duration::from_millis(2);
-
-/// Looks without a record before we sleep.
-const QUIET_ROUNDS: u8 = 2;
 
 /// Most records taken from a ring at once: a flood must not keep us from handing over.
 const AT_ONCE: usize = 8192;
 
 /// Both rings of a loaded sensor.
 pub(crate) struct Rings {
-    verdicts: RingBuffer<'static>,
-    records: RingBuffer<'static>,
+    verdicts: Ring,
+    records: Ring,
     inbox: Arc<Mutex<Inbox>>,
-    urgent: OwnedFd,
-    any: OwnedFd,
-    quiet_rounds: u8,
+    asleep: MapHandle,
+    pace: Pace,
     drained_at: Instant,
+}
+
+struct Ring {
+    map: MapHandle,
+    reader: RingBuffer<'static>,
+}
+
+/// How we wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Something came: look again in a round.
+    Awake,
+    /// Nothing came, and the hooks have been told to wake us: one more round.
+    Drowsy,
+    /// Until a hook wakes us.
+    Asleep,
 }
 
 #[derive(Default)]
 struct Inbox {
     records: Vec<Record>,
     seen: [u64; HOOKS.len()],
-    unknown: u64,
 }
 
 impl Rings {
     /// Opens the rings of a loaded object.
     pub(crate) fn open(object: &Object) -> io::Result<Self> {
         let inbox = Arc::<Mutex<Inbox>>::default();
-        let verdicts = ring(object, "verdicts", &inbox)?;
-        let records = ring(object, "records", &inbox)?;
-        let urgent = epoll_of(&[&verdicts])?;
-        let any = epoll_of(&[&verdicts, &records])?;
-        let drained_at = Instant::now();
-        Ok(Self { verdicts, records, inbox, urgent, any, quiet_rounds: QUIET_ROUNDS, drained_at })
+        let verdicts = Ring::open(object, "verdicts", &inbox)?;
+        let records = Ring::open(object, "records", &inbox)?;
+        let asleep = super::load::map(object, ".data.asleep")?;
+        Ok(Self { verdicts, records, inbox, asleep, pace: Pace::Awake, drained_at: Instant::now() })
     }
 
     /// Waits until there may be something, at most `wait`.
     pub(crate) fn wait(&self, wait: Duration) -> io::Result<()> {
-        if self.quiet_rounds >= QUIET_ROUNDS {
-            return sleep_on(&self.any, wait);
+        if self.pace == Pace::Asleep {
+            return sleep_on(&[&self.verdicts, &self.records], wait);
         }
         let round = ROUND.saturating_sub(self.drained_at.elapsed());
-        if round.is_zero() { Ok(()) } else { sleep_on(&self.urgent, wait.min(round)) }
+        if round.is_zero() { Ok(()) } else { sleep_on(&[&self.verdicts], wait.min(round)) }
     }
 
     /// Everything that is there, oldest first.
     pub(crate) fn drain(&mut self) -> io::Result<Vec<Record>> {
+        let is_round_over = self.drained_at.elapsed() >= ROUND;
         for ring in [&self.verdicts, &self.records] {
-            let taken = ring.consume_raw_n(AT_ONCE);
+            let taken = ring.reader.consume_raw_n(AT_ONCE);
             if taken < 0 {
                 return Err(io::Error::from_raw_os_error(-taken));
             }
         }
-        self.drained_at = Instant::now();
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut records = mem::take(&mut inbox.records);
-        self.quiet_rounds = if records.is_empty() { self.quiet_rounds.saturating_add(1) } else { 0 };
+        let mut records = mem::take(&mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner).records);
+        if is_round_over || !records.is_empty() {
+            self.drained_at = Instant::now();
+            self.pace = self.next_pace(records.is_empty())?;
+        }
         records.sort_by_key(|record| record.at_ns);
         Ok(records)
     }
 
-    /// Records taken, by hook, and those that were not of our form.
-    pub(crate) fn seen(&self) -> ([u64; HOOKS.len()], u64) {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        (inbox.seen, inbox.unknown)
-    }
-}
-
-fn ring(object: &Object, name: &str, inbox: &Arc<Mutex<Inbox>>) -> io::Result<RingBuffer<'static>> {
-    let map = object.maps().find(|map| map.name() == name).ok_or(io::ErrorKind::NotFound)?;
-    let inbox = Arc::clone(inbox);
-    let mut builder = RingBufferBuilder::new();
-    builder
-        .add(&map, move |bytes| {
-            let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            match record::decode(bytes) {
-                Some(record) => {
-                    if let Some(seen) = inbox.seen.get_mut(record.hook) {
-                        *seen += 1;
-                    }
-                    inbox.records.push(record);
-                }
-                None => inbox.unknown += 1,
+    fn next_pace(&self, is_quiet: bool) -> io::Result<Pace> {
+        Ok(match (self.pace, is_quiet) {
+            (Pace::Awake, false) => Pace::Awake,
+            (Pace::Drowsy | Pace::Asleep, false) => {
+                self.tell_asleep(false)?;
+                Pace::Awake
             }
-            0
+            (Pace::Drowsy, true) => Pace::Asleep,
+            (Pace::Asleep, true) if self.is_told_asleep()? => Pace::Asleep,
+            (Pace::Awake | Pace::Asleep, true) => {
+                self.tell_asleep(true)?;
+                Pace::Drowsy
+            }
         })
-        .map_err(super::load::io_error)?;
-    builder.build().map_err(super::load::io_error)
-}
-
-fn epoll_of(rings: &[&RingBuffer<'static>]) -> io::Result<OwnedFd> {
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    for ring in rings {
-        // SAFETY: the ring owns this descriptor and outlives the call, which only names it to the kernel.
-        let fd = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
-        epoll::add(&epoll, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     }
-    Ok(epoll)
+
+    fn tell_asleep(&self, is_asleep: bool) -> io::Result<()> {
+        let value = u32::from(is_asleep).to_ne_bytes();
+        self.asleep.update(&0u32.to_ne_bytes(), &value, MapFlags::ANY).map_err(super::load::io_error)
+    }
+
+    /// False when a hook has woken us, or tried to.
+    fn is_told_asleep(&self) -> io::Result<bool> {
+        let value = self.asleep.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).map_err(super::load::io_error)?;
+        Ok(value.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0)))
+    }
+
+    /// Records taken, by hook.
+    pub(crate) fn seen(&self) -> [u64; HOOKS.len()] {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).seen
+    }
 }
 
-fn sleep_on(epoll: &OwnedFd, wait: Duration) -> io::Result<()> {
-    let mut events = Vec::with_capacity(2);
+impl Ring {
+    fn open(object: &Object, name: &str, inbox: &Arc<Mutex<Inbox>>) -> io::Result<Self> {
+        let map = super::load::map(object, name)?;
+        let inbox = Arc::clone(inbox);
+        let mut builder = RingBufferBuilder::new();
+        builder
+            .add(&map, move |bytes| {
+                inbox.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
+                0
+            })
+            .map_err(super::load::io_error)?;
+        let reader = builder.build().map_err(super::load::io_error)?;
+        Ok(Self { map, reader })
+    }
+}
+
+impl Inbox {
+    fn take(&mut self, bytes: &[u8]) {
+        match record::decode(bytes) {
+            Some(record) => {
+                if let Some(seen) = self.seen.get_mut(record.hook) {
+                    *seen += 1;
+                }
+                self.records.push(record);
+            }
+            None => tracing::error!(bytes = bytes.len(), "a record that no hook of ours makes was left out"),
+        }
+    }
+}
+
+/// Sleeps until a ring has something or `wait` is over. Asks the rings anew each time, so a record that is only being
+/// written counts too.
+fn sleep_on(rings: &[&Ring], wait: Duration) -> io::Result<()> {
     let wait = Timespec {
         tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: wait.subsec_nanos().into(),
     };
-    match epoll::wait(epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+    let mut fds: Vec<PollFd<'_>> =
+        rings.iter().map(|ring| PollFd::from_borrowed_fd(ring.map.as_fd(), PollFlags::IN)).collect();
+    match poll(&mut fds, Some(&wait)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(cause) => Err(cause.into()),
     }

@@ -29,11 +29,20 @@ const ENOUGH: u64 = 200;
 /// How long one wish for more samples lasts.
 const CLOSE_FOR: Duration = Duration::from_secs(3);
 
+/// Wishes for more samples on account of one process: one that seldom runs must not keep us awake for ever.
+const WISHES: u8 = 10;
+
 /// Counts by process.
 pub(crate) struct RoundingReader {
     counts: MapHandle,
     is_any: MapHandle,
-    last: HashMap<ProcessKey, [u64; 4]>,
+    last: HashMap<ProcessKey, Tally>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    counts: [u64; 4],
+    wishes: u8,
 }
 
 impl RoundingReader {
@@ -52,13 +61,17 @@ impl RoundingReader {
             let value = self.counts.lookup(&key, MapFlags::ANY).map_err(super::load::io_error)?;
             let Some((modes, _)) = value.as_deref().and_then(record::read::<Modes>) else { continue };
             let process = who.known();
-            let before = self.last.get(&process).copied().unwrap_or_default();
-            let samples = delta(before, modes.count);
+            let mut tally = self.last.get(&process).copied().unwrap_or_default();
+            let samples = delta(tally.counts, modes.count);
+            tally.counts = modes.count;
             if samples.iter().any(|&count| count > 0) {
                 news.push(Rounding { process, samples });
+                if tally.wishes < WISHES && modes.count.iter().sum::<u64>() < ENOUGH {
+                    tally.wishes += 1;
+                    needs_more = true;
+                }
             }
-            needs_more |= modes.count.iter().sum::<u64>() < ENOUGH;
-            now.insert(process, modes.count);
+            now.insert(process, tally);
         }
         if now.is_empty() && !self.last.is_empty() {
             self.let_switches_be_cheap()?;
