@@ -15,11 +15,17 @@
 #define TCP_RST 0x04
 #define TCP_FLAGS_AT 13
 
+/* Mirrored by `verdict()` in cut.rs. */
+struct verdict {
+	__u64 until_ns; /* on the monotonic clock */
+	__u64 dropped;  /* packets */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);   /* socket cookie */
-	__type(value, __u64); /* packets dropped */
+	__uint(max_entries, 8192); /* 4096 that are cut, and as many held for a moment */
+	__type(key, __u64); /* socket cookie */
+	__type(value, struct verdict);
 } cut SEC(".maps");
 
 /* Offset of the TCP header, or -1 when there is none right behind the IP header. */
@@ -42,16 +48,16 @@ static __always_inline int tcp_at(struct __sk_buff *skb)
 static __always_inline int judge(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
-	__u64 *dropped = bpf_map_lookup_elem(&cut, &cookie);
+	struct verdict *verdict = bpf_map_lookup_elem(&cut, &cookie);
 	__u8 flags;
 	int at;
 
-	if (!dropped)
+	if (!verdict || bpf_ktime_get_ns() >= verdict->until_ns)
 		return PASS;
 	at = tcp_at(skb);
 	if (at >= 0 && !bpf_skb_load_bytes(skb, at + TCP_FLAGS_AT, &flags, 1) && flags & TCP_RST)
 		return PASS;
-	__sync_fetch_and_add(dropped, 1);
+	__sync_fetch_and_add(&verdict->dropped, 1);
 	return DROP;
 }
 

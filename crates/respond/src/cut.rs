@@ -22,6 +22,7 @@ use rustix::{
         sockopt::{Timeout, set_socket_timeout, socket_cookie},
     },
     thread::{LinkNameSpaceType, move_into_link_name_space},
+    time::{ClockId, clock_gettime},
 };
 
 use crate::target::{Held, Proc, is_no_process};
@@ -70,6 +71,23 @@ impl Filter {
         Ok(Self { cut, cookies: VecDeque::new(), _links: links, _object: object })
     }
 
+    /// The same for two seconds, and then no more unless [`Filter::cut`] follows: for the time in which the journal is
+    /// written, which a busy disk makes long. `false` when it was cut already.
+    pub(crate) fn hold(&mut self, cookie: u64) -> Result<bool, libbpf_rs::Error> {
+        if self.cookies.contains(&cookie) {
+            return Ok(false);
+        }
+        let now = clock_gettime(ClockId::Monotonic);
+        let now_ns = u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap_or(0);
+        self.cut.update(&cookie.to_ne_bytes(), &verdict(now_ns.saturating_add(HOLD_NS)), MapFlags::ANY)?;
+        Ok(true)
+    }
+
+    /// Ends a hold.
+    pub(crate) fn release(&mut self, cookie: u64) -> Result<(), libbpf_rs::Error> {
+        if self.cookies.contains(&cookie) { Ok(()) } else { self.cut.delete(&cookie.to_ne_bytes()) }
+    }
+
     /// From the next packet on nothing of the connection passes. `false` when it was cut already. Holds the newest
     /// 4096; by then the older ones have long been destroyed.
     pub(crate) fn cut(&mut self, cookie: u64) -> Result<bool, libbpf_rs::Error> {
@@ -81,7 +99,7 @@ impl Filter {
         {
             self.cut.delete(&oldest.to_ne_bytes())?;
         }
-        self.cut.update(&cookie.to_ne_bytes(), &0u64.to_ne_bytes(), MapFlags::ANY)?;
+        self.cut.update(&cookie.to_ne_bytes(), &verdict(u64::MAX), MapFlags::ANY)?;
         self.cookies.push_back(cookie);
         Ok(true)
     }
@@ -89,8 +107,13 @@ impl Filter {
     /// Packets dropped of a connection; `None` when it is not held, or the map does not say.
     pub(crate) fn dropped(&self, cookie: u64) -> Option<u64> {
         let value = self.cut.lookup(&cookie.to_ne_bytes(), MapFlags::ANY).ok()??;
-        Some(u64::from_ne_bytes(value.try_into().ok()?))
+        Some(u64::from_ne_bytes(*value.last_chunk()?))
     }
+}
+
+/// `struct verdict` of cut.bpf.c: until when, and nothing dropped yet.
+fn verdict(until_ns: u64) -> [u8; 16] {
+    (u128::from(until_ns)).to_le_bytes()
 }
 
 /// Resets the TCP connection of that cookie: the peer gets a RST, the process an error. `network` is the namespace of
@@ -234,7 +257,9 @@ fn cookie_as_sent(cookie: u64) -> [u8; 8] {
 
 /// The compiled program.
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cut.bpf.o"));
-/// `max_entries` of the map.
+/// Far longer than an fsync takes on a disk that works; on one that hangs the connection goes on.
+const HOLD_NS: u64 = 2_000_000_000;
+/// Half of the map's `max_entries`; the other half is for holds.
 const COOKIE_LIMIT: usize = 4096;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
@@ -245,3 +270,37 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
 /// Bit mask of TCP states in which a connection has a peer: all but TIME_WAIT (6), CLOSE (7) and LISTEN (10).
 const CONNECTED: u32 = 0b1011_0011_1110;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_hold_whose_time_is_over_lets_everything_pass_again() {
+        let mut filter = Filter::attach(&Proc::open().unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut server = listener.accept().unwrap().0;
+        let cookie = socket_cookie(&client).unwrap();
+
+        assert!(filter.hold(cookie).unwrap());
+        client.write_all(b"held").unwrap();
+        assert!(filter.dropped(cookie).unwrap() > 0);
+        filter.cut.update(&cookie.to_ne_bytes(), &verdict(1), MapFlags::ANY).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut bytes = [0; 4];
+        server.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"held", "sent again by the kernel");
+
+        assert!(filter.cut(cookie).unwrap());
+        assert!(!filter.cut(cookie).unwrap() && !filter.hold(cookie).unwrap(), "once is enough");
+        filter.release(cookie).unwrap();
+        client.write_all(b"cut").unwrap();
+        assert!(filter.dropped(cookie).unwrap() > 0, "a release ends a hold and no cut");
+    }
+}

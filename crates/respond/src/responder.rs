@@ -161,7 +161,8 @@ impl Responder {
         self.filter.as_ref()?.dropped(cookie)
     }
 
-    /// Carries a plan out. One outcome for each step, in the plan's order; the work is ordered by haste: sockets held,
+    /// Carries a plan out. A socket is held for two seconds while the entries are written; that ends by itself, and is the
+    /// only thing that comes before the journal. One outcome for each step, in the plan's order; the work is ordered by haste: sockets held,
     /// processes stopped or killed, sockets reset.
     #[must_use = "an outcome may say that nothing was done"]
     pub fn carry_out(&mut self, plan: &Plan, now_ms: u64) -> Vec<Outcome> {
@@ -176,7 +177,7 @@ impl Responder {
             }
         };
         for work in &mut works {
-            work.hold_socket(self.filter.as_mut());
+            work.cut_socket(self.filter.as_mut());
         }
         for work in &mut works {
             work.strike(&self.proc);
@@ -205,7 +206,7 @@ impl Responder {
             Err(why) => return works.pop().map(|work| outcome(work, 0, cause, now_ms, Some(&why))),
         };
         for work in &mut works {
-            work.hold_socket(self.filter.as_mut());
+            work.cut_socket(self.filter.as_mut());
             work.strike(&self.proc);
             work.leave_held(&self.proc);
         }
@@ -333,11 +334,18 @@ impl Responder {
         works
     }
 
+    /// Puts the entries on disk; sockets are held meanwhile, and let go when that fails.
     fn write_down(&mut self, cause: &str, works: &[Work], now_ms: u64) -> Result<Vec<u64>, String> {
+        for work in works {
+            work.hold_socket(self.filter.as_mut());
+        }
         let intents: Vec<_> = works.iter().map(Work::intent).collect();
-        self.journal
-            .plan(now_ms, cause, &intents)
-            .map_err(|failed| format!("nothing was changed: {}", told(&failed)))
+        self.journal.plan(now_ms, cause, &intents).map_err(|failed| {
+            for work in works {
+                work.release_socket(self.filter.as_mut());
+            }
+            format!("nothing was changed: {}", told(&failed))
+        })
     }
 
     /// Waits for what was struck, keeps what is frozen, and says how it all ended.

@@ -119,8 +119,26 @@ impl Work {
         Intent { action: self.action.clone(), inverse, target }
     }
 
+    /// Before the journal: nothing passes on the connection for two seconds, which is undone by time and needs no entry.
+    pub(crate) fn hold_socket(&self, filter: Option<&mut Filter>) {
+        if let (Aim::Cut { cookie, .. }, Some(filter)) = (&self.aim, filter)
+            && let Err(failed) = filter.hold(*cookie)
+        {
+            tracing::warn!(why = told(&failed), "a connection is not held while the journal is written");
+        }
+    }
+
+    /// When nothing could be written down.
+    pub(crate) fn release_socket(&self, filter: Option<&mut Filter>) {
+        if let (Aim::Cut { cookie, .. }, Some(filter)) = (&self.aim, filter)
+            && let Err(failed) = filter.release(*cookie)
+        {
+            tracing::warn!(why = told(&failed), "a connection stays held for two seconds");
+        }
+    }
+
     /// First stage: nothing passes on the connection any more.
-    pub(crate) fn hold_socket(&mut self, filter: Option<&mut Filter>) {
+    pub(crate) fn cut_socket(&mut self, filter: Option<&mut Filter>) {
         let (Aim::Cut { cookie, .. }, Some(filter)) = (&self.aim, filter) else { return };
         self.remark = match filter.cut(*cookie) {
             Ok(_) => HELD.to_owned(),

@@ -3,7 +3,7 @@ use minesweep_respond::{Journal, Options, RespondError, Responder, journal_folde
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-use crate::common::{Target, freeze, in_own_mounts, kill, responder, thaw};
+use crate::common::{Target, described, freeze, in_own_mounts, kill, responder, thaw};
 
 #[test]
 fn a_read_only_data_folder_is_refused_at_the_start_with_its_name() {
@@ -26,6 +26,7 @@ fn a_full_disk_stops_every_change_and_leaves_no_half_line() {
         let folder = TempDir::new().unwrap();
         mount("none", folder.path(), "tmpfs", MountFlags::empty(), c"size=64k").unwrap();
         let mut responder = responder(&folder);
+        responder.arm().unwrap();
         let mut target = Target::start();
         let filler = folder.path().join("filler");
         std::fs::write(&filler, vec![0; 1 << 20]).unwrap_err();
@@ -51,6 +52,16 @@ fn a_full_disk_stops_every_change_and_leaves_no_half_line() {
             assert_eq!(outcome.entry, 0);
             assert!(target.answers());
         }
+        let mut connection = crate::cut::connect_client();
+        let client = described(connection.client.child.id());
+        let cause = "c".repeat(500);
+        let outcome = responder.cut_now(connection.cookie, &client, &cause, 2).unwrap();
+        assert!(
+            matches!(&outcome.state, OutcomeState::Failed(why) if why.contains("nothing was changed")),
+            "{outcome:?}"
+        );
+        assert_eq!(connection.client.ask("send hello"), "Ok(())");
+        assert!(connection.receives("hello"), "the hold is let go");
 
         std::fs::remove_file(&filler).unwrap();
         let plan = Plan { cause: "c".to_owned(), steps: vec![freeze(&target.process)] };
