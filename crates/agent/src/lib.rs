@@ -1,1 +1,33 @@
-//! One node: sources, engines, response
+//! One node: sources, engines and response in one loop.
+//!
+//! `host` says what happens, `traffic` and `detect` what it means, `respond` changes the machine if the mode allows
+//! it. This crate only joins them; it has no opinion of its own and starts no program.
+
+mod changes;
+mod config;
+mod doctor;
+mod error;
+mod line;
+mod looks;
+mod node;
+mod own;
+mod recording;
+mod replay;
+mod rules;
+mod scan;
+mod sensor;
+mod timer;
+mod words;
+
+pub use changes::{CannotUndo, Change, changes, undo};
+pub use config::{Config, ConfigError, DEFAULT_PATH, SensorChoice};
+pub use doctor::{Check, CheckState, doctor};
+pub use error::AgentError;
+pub use line::Line;
+pub use minesweep_detect::{RuleLine, RuleState};
+pub use node::{Node, Sink};
+pub use recording::{Header, Recorder, Recording, RecordingError};
+pub use replay::replay;
+pub use rules::{load as load_rules, rules_test};
+pub use scan::scan;
+pub use words::action_text;

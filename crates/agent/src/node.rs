@@ -1,0 +1,324 @@
+//! A node: sensor, samplers, engines and response, in one loop.
+//!
+//! The loop is one thread on purpose: an event is read, understood and answered without a hand-over, so that a pool
+//! login is cut before the pool's first job. Only closer looks have a thread of their own.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use minesweep_detect::Output;
+use minesweep_host::{Source, cpu, facts, gpu, proc};
+use minesweep_model::{Event, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What};
+use minesweep_respond::{Leftover, Options, Responder};
+
+use crate::{AgentError, Config, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer};
+
+/// CPU time of processes is read this often.
+const CPU_EVERY: Duration = Duration::from_secs(2);
+
+/// Load is reported this often.
+const LOAD_EVERY: Duration = Duration::from_secs(5);
+
+/// Frozen processes are checked this often, while there are any.
+const FROZEN_EVERY: Duration = Duration::from_millis(100);
+
+/// Longest wait for the sensor, so that a stop is heard.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Longest wait at the end for looks that are under way.
+const LAST_LOOKS: Duration = Duration::from_secs(3);
+
+/// One node.
+pub struct Node {
+    mode: Mode,
+    source: Box<dyn Source>,
+    line: crate::Line,
+    cpu: cpu::Sampler,
+    gpu: gpu::Sampler,
+    looks: Looks,
+    responder: Option<Responder>,
+    recorder: Option<Recorder>,
+    own: OwnUse,
+    host: Host,
+    queue: VecDeque<Event>,
+    busy: Vec<ProcessKey>,
+    cpu_percent: f64,
+    cpu_due: Timer,
+    load_due: Timer,
+}
+
+/// Where reports go.
+pub type Sink<'a> = dyn FnMut(Report) + 'a;
+
+impl Node {
+    /// Starts sensor and engines, and reads what runs already. In observe mode nothing that can change the machine
+    /// is even made.
+    ///
+    /// # Errors
+    /// When not root, the rules are refused, no sensor runs, or a wished response cannot be armed.
+    pub fn start(config: &Config, record: Option<&Path>) -> Result<Self, AgentError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(AgentError::NotRoot);
+        }
+        let own_pid = Some(std::process::id());
+        let rules = crate::load_rules(config.content.as_deref())?;
+        let source = sensor::start(config.sensor)?;
+        let responder = armed(config)?;
+        let recorder = record.map(|path| Recorder::create(path, config, own_pid)).transpose()?;
+        let mut node = Self {
+            mode: config.mode,
+            line: crate::Line::new(config.engine(own_pid), rules.clone()),
+            cpu: cpu::Sampler::new().map_err(|source| AgentError::System { what: "/proc/stat", source })?,
+            gpu: gpu::Sampler::default(),
+            looks: Looks::start(rules)?,
+            responder,
+            recorder,
+            own: OwnUse::default(),
+            host: facts::host(),
+            queue: VecDeque::new(),
+            busy: Vec::new(),
+            cpu_percent: 0.0,
+            cpu_due: Timer::new(Instant::now(), CPU_EVERY),
+            load_due: Timer::new(Instant::now(), LOAD_EVERY),
+            source,
+        };
+        node.survey()?;
+        Ok(node)
+    }
+
+    /// One sentence for the person who started it.
+    pub fn greeting(&self) -> Text {
+        let (sensor, mode) = (self.source.name(), mode_name(self.mode));
+        let mut text = Text::new(
+            format!("watching {} ({sensor} sensor, mode {mode})", self.host.name),
+            format!("正在监视 {}（传感器 {sensor}，模式 {mode}）", self.host.name),
+        );
+        for blind in &self.host.blind {
+            text.en.push_str(&format!("\nblind: {}: {}", blind.what, blind.why.en));
+            text.zh.push_str(&format!("\n盲区：{}：{}", blind.what, blind.why.zh));
+        }
+        text
+    }
+
+    /// Runs until `is_over`; then hands over what is pending.
+    ///
+    /// # Errors
+    /// When no sensor answers any more or the recording cannot be written.
+    pub fn run(&mut self, is_over: &mut dyn FnMut() -> bool, sink: &mut Sink<'_>) -> Result<(), AgentError> {
+        self.begin(sink)?;
+        while !is_over() {
+            self.step(sink)?;
+        }
+        self.finish(sink)
+    }
+
+    /// Tells of the machine and passes what runs already through the line.
+    pub(crate) fn begin(&mut self, sink: &mut Sink<'_>) -> Result<(), AgentError> {
+        sink(Report::Host(self.host.clone()));
+        self.drain(sink)
+    }
+
+    /// One round: what the sensor has, what is due, and what follows from it.
+    pub(crate) fn step(&mut self, sink: &mut Sink<'_>) -> Result<(), AgentError> {
+        self.gather(self.cpu_due.left(Instant::now()).min(WAIT))?;
+        self.drain(sink)?;
+        let now = Instant::now();
+        if self.cpu_due.is_due(now) {
+            self.sample();
+            self.drain(sink)?;
+        }
+        if self.load_due.is_due(now) {
+            sink(Report::Load(self.load()));
+        }
+        self.hold();
+        Ok(())
+    }
+
+    /// Stops again what somebody has let go on.
+    fn hold(&mut self) {
+        let Some(responder) = &mut self.responder else { return };
+        match responder.tick(now_ms()) {
+            Ok(tick) => {
+                for key in tick.stopped_again {
+                    tracing::warn!(pid = key.pid, "somebody let a frozen process go on; it is stopped again");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the journal cannot be written"),
+        }
+    }
+
+    /// Processes that used at least a quarter of one processor in the last sample.
+    pub(crate) fn busy(&self) -> &[ProcessKey] {
+        &self.busy
+    }
+
+    /// Asks for a closer look at a process.
+    pub(crate) fn look(&mut self, key: ProcessKey) {
+        self.looks.ask(key);
+    }
+
+    /// What runs already goes into the line first.
+    fn survey(&mut self) -> Result<(), AgentError> {
+        let unreadable = |source| AgentError::System { what: "/proc", source };
+        self.host.sensor = self.source.name().to_owned();
+        self.host.blind = self.source.blind();
+        self.host.blind.extend(gpu::blind());
+        self.queue.push_back(event(What::Host(self.host.clone())));
+        self.queue.extend(proc::running().map_err(unreadable)?);
+        self.queue.extend(sensor::unlisted(now_ms()).map_err(unreadable)?);
+        Ok(())
+    }
+
+    /// Waits for the sensor and collects what it saw and what looks have found.
+    fn gather(&mut self, wait: Duration) -> Result<(), AgentError> {
+        let is_holding = self.responder.as_ref().is_some_and(|responder| responder.frozen() > 0);
+        let wait = if is_holding { wait.min(FROZEN_EVERY) } else { wait };
+        let mut events = Vec::new();
+        if let Err(error) = self.source.next(wait, &mut events) {
+            tracing::error!(%error, sensor = self.source.name(), "the sensor failed, falling back");
+            self.source = sensor::fall_back(self.source.name(), error)?;
+            self.host.sensor = self.source.name().to_owned();
+            self.host.blind = self.source.blind();
+            events.push(event(What::Host(self.host.clone())));
+        }
+        self.queue.extend(events);
+        self.queue.extend(self.looks.ended().into_iter().map(|looked| event(What::Looked(Box::new(looked)))));
+        Ok(())
+    }
+
+    /// Passes each waiting event through the line, acts, and tells.
+    fn drain(&mut self, sink: &mut Sink<'_>) -> Result<(), AgentError> {
+        while let Some(event) = self.queue.pop_front() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.event(&event)?;
+            }
+            for output in self.line.absorb(&event) {
+                self.answer(&output);
+                self.tell(output, sink);
+            }
+            if let What::Outcome(outcome) = event.what {
+                sink(Report::Outcome(outcome));
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on an output as far as the mode allows; what came of it is the next event.
+    fn answer(&mut self, output: &Output) {
+        let Some(responder) = &mut self.responder else { return };
+        let plan = self.line.engine().plan(self.mode, output);
+        if plan.steps.is_empty() {
+            return;
+        }
+        let outcomes = responder.carry_out(&plan, now_ms());
+        for outcome in outcomes.into_iter().rev() {
+            self.queue.push_front(event(What::Outcome(Box::new(outcome))));
+        }
+    }
+
+    fn tell(&mut self, output: Output, sink: &mut Sink<'_>) {
+        match output {
+            Output::Detection(detection) => sink(Report::Detection(detection)),
+            Output::Incident { change, incident } => sink(Report::Incident { change, incident }),
+            Output::Look(key) => self.looks.ask(key),
+        }
+    }
+
+    fn sample(&mut self) {
+        match self.cpu.sample() {
+            Ok(Some(sample)) => {
+                let room = sample.over_ms.max(1) * u64::from(sample.cpus.max(1));
+                self.cpu_percent = (sample.busy_ms as f64 / room as f64 * 100.0).min(100.0);
+                let is_busy = |process: &&ProcessCpu| process.cpu_ms * 4 >= sample.over_ms;
+                self.busy = sample.processes.iter().filter(is_busy).map(|process| process.process).collect();
+                self.queue.push_back(event(What::Cpu(sample)));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "CPU time could not be read"),
+        }
+        match self.gpu.sample() {
+            Ok(uses) => self.queue.extend(uses.into_iter().map(|gpu| event(What::Gpu(gpu)))),
+            Err(error) => tracing::warn!(%error, "graphics processors could not be read"),
+        }
+    }
+
+    fn load(&mut self) -> Load {
+        let (rss_kib, cpu_percent) = self.own.since_last();
+        Load {
+            at_ms: now_ms(),
+            cpu_percent: self.cpu_percent,
+            cpus: self.host.cpus,
+            mode: self.mode,
+            agent_rss_kib: rss_kib,
+            agent_cpu_percent: cpu_percent,
+            counts: self.source.counts(),
+        }
+    }
+
+    /// The last events and looks, then the end.
+    pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), AgentError> {
+        self.sample();
+        let until = Instant::now() + LAST_LOOKS;
+        loop {
+            self.gather(Duration::ZERO)?;
+            self.drain(sink)?;
+            if self.looks.pending() == 0 || Instant::now() >= until {
+                break;
+            }
+            self.gather(Duration::from_millis(20))?;
+        }
+        if self.looks.dropped() > 0 {
+            tracing::warn!(
+                looks = self.looks.dropped(),
+                "closer looks were left out because too many waited"
+            );
+        }
+        let load = self.load();
+        for count in &load.counts {
+            let HookCount { hook, made, seen, lost } = count;
+            tracing::info!(hook, made, seen, lost, "records of a hook");
+        }
+        sink(Report::Load(load));
+        self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map_err(AgentError::from))
+    }
+}
+
+/// The responder, in the modes that may act.
+fn armed(config: &Config) -> Result<Option<Responder>, AgentError> {
+    match config.mode {
+        Mode::Observe => Ok(None),
+        Mode::Block | Mode::Strict => {
+            let mut responder = Responder::start(&Options { data_dir: config.data_dir.clone() })?;
+            for outcome in responder.recover(Leftover::Thaw, now_ms())? {
+                tracing::info!(
+                    pid = outcome.target.key.pid,
+                    "a process that an earlier run left frozen goes on"
+                );
+            }
+            responder.arm()?;
+            Ok(Some(responder))
+        }
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Block => "block",
+        Mode::Strict => "strict",
+    }
+}
+
+fn event(what: What) -> Event {
+    Event { at_ms: now_ms(), what }
+}
+
+/// Unix milliseconds; 0 before 1970.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,46 @@
+//! `minesweep replay FILE`: a recorded run or a capture through the same engines.
+
+use minesweep_agent::replay;
+use minesweep_model::Report;
+
+use crate::{
+    Failure,
+    cli::{CONTENT, CURRENCY, Context, Entry, Flag, JSON, PRICE},
+    output::{Form, Printer},
+};
+
+/// The subcommand.
+pub const ENTRY: Entry = Entry {
+    name: "replay",
+    about: (
+        "Run a recording of watch --record, or a pcap, through the engines",
+        "用检测引擎回放 watch --record 的记录或 pcap 文件",
+    ),
+    flags: &[FILE, JSON],
+    settings: &[&PRICE, &CURRENCY, &CONTENT],
+    run,
+};
+
+const FILE: Flag = Flag {
+    name: "FILE",
+    value: Some("FILE"),
+    env: None,
+    help: ("the recording or capture", "记录文件或抓包文件"),
+};
+
+fn run(context: &Context) -> Result<u8, Failure> {
+    let Some(path) = context.path("FILE") else {
+        return Err(Failure::usage("replay needs a FILE: a recording of watch --record, or a pcap"));
+    };
+    let form = if context.has("json") { Form::Json } else { Form::Text };
+    let mut printer = Printer::new(form, context.lang, &context.config.currency);
+    let (mut found, mut trouble) = (false, None);
+    replay(&path, &context.config, &mut |report| {
+        found |= matches!(report, Report::Detection(_) | Report::Incident { .. });
+        if trouble.is_none() {
+            trouble = printer.print(&report).err();
+        }
+    })
+    .map_err(Failure::other)?;
+    trouble.map_or(Ok(u8::from(found)), Err)
+}

@@ -1,0 +1,60 @@
+//! `minesweep up`: agent, server and console on this machine, with the embedded store.
+
+use std::thread;
+
+use minesweep_agent::Node;
+use minesweep_server::{Config, Price, Server, ServerError};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+use crate::{
+    Failure,
+    cli::{CONTENT, CURRENCY, Context, DATA_DIR, Entry, LISTEN, MODE, PRICE, SENSOR},
+    stop::Stop,
+};
+
+/// The subcommand.
+pub const ENTRY: Entry = Entry {
+    name: "up",
+    about: (
+        "Start agent, server and console here; print the address and a one-time login",
+        "在本机启动代理、服务器和控制台，并输出地址和一次性登录链接",
+    ),
+    flags: &[],
+    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &LISTEN, &CONTENT, &DATA_DIR],
+    run,
+};
+
+fn run(context: &Context) -> Result<u8, Failure> {
+    let stop = Stop::on_signals()?;
+    let runtime = Runtime::new().map_err(Failure::other)?;
+    let server = runtime.block_on(Server::open(server_config(context))).map_err(Failure::other)?;
+    let mut node = Node::start(&context.config, None).map_err(Failure::other)?;
+    println!("console: https://{}/", server.local_addr());
+    println!("{}: {}", context.say("one-time login", "一次性登录"), server.login_link());
+    println!("{}: {}", context.say("certificate SHA-256", "证书 SHA-256"), server.fingerprint());
+    eprintln!("{}", node.greeting().of(context.lang));
+    let feed = server.feed();
+    let (end, ended) = oneshot::channel::<()>();
+    let trouble = stop.clone();
+    let serving = thread::spawn(move || -> Result<(), ServerError> {
+        // A sender that is gone ends the server as well.
+        let served = runtime.block_on(server.run(async { drop(ended.await) }));
+        trouble.now();
+        served
+    });
+    let watched = node.run(&mut || stop.is_set(), &mut |report| feed.push(report));
+    drop(end);
+    let served = serving.join().map_err(|_| Failure::usage("the server ended by a defect; see the log"))?;
+    watched.map_err(Failure::other)?;
+    served.map_err(Failure::other)?;
+    Ok(0)
+}
+
+fn server_config(context: &Context) -> Config {
+    let config = &context.config;
+    Config {
+        data_dir: config.data_dir.clone(),
+        listen: config.listen,
+        price: Price { per_cpu_hour: config.price_per_cpu_hour, currency: config.currency.clone() },
+    }
+}
