@@ -127,11 +127,24 @@ static __always_inline void ends_of_ops(struct ends *ends, struct bpf_sock_ops *
 	ends->remote[3] = ops->remote_ip6[3];
 }
 
+/* A connection whose socket never came by connect: the first subflow of MPTCP is opened by the process all the same.
+ * One that a kernel thread opens has no process. */
+static __always_inline bool_t is_current_user(struct who *who)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return 0;
+	who->pid = BPF_CORE_READ(task, tgid);
+	who->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	return 1;
+}
+
 SEC("sockops")
 int on_tcp(struct bpf_sock_ops *ops)
 {
 	struct flow_record *record;
-	struct who nobody = {};
+	struct who who = {};
 	struct flow *flow;
 	__u64 cookie;
 
@@ -144,7 +157,12 @@ int on_tcp(struct bpf_sock_ops *ops)
 		return 1;
 	cookie = bpf_get_socket_cookie(ops);
 	flow = bpf_map_lookup_elem(&flows, &cookie);
-	record = flow_record(KIND_CONNECT, cookie, flow ? &flow->who : &nobody);
+	if (flow) {
+		who = flow->who;
+	} else if (is_current_user(&who)) {
+		own(cookie, &who, FLOW_REPORTED);
+	}
+	record = flow_record(KIND_CONNECT, cookie, &who);
 	if (!record)
 		return 1;
 	ends_of_ops(&record->ends, ops);

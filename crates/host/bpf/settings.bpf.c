@@ -2,6 +2,8 @@
 /* What a miner asks of the kernel: memory maps of its sizes, model-specific registers, huge pages. Part of
  * sensor.bpf.c.
  *
+ * Tracepoints of system calls have a price beside the hook: while one is attached, each call of each process takes the
+ * kernel's slower way in and out, some 45 ns. Nothing else tells a write to a register.
  * A setting is reported when its file is opened for writing: a look at each write of each process would cost more
  * than it tells. */
 

@@ -4,132 +4,32 @@
 #![allow(unsafe_code, reason = "system calls that the standard library has no words for")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
 
+mod bpf_watch;
+
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd as _},
-    os::unix::fs::MetadataExt as _,
-    process::Command,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
 };
 
+use bpf_watch::{Watch, cookie, me, pair};
 use minesweep_host::{
-    Source,
-    bpf::{self, BpfSensor, Options},
+    Source as _,
+    bpf::{self, Options},
 };
-use minesweep_model::{Direction, Event, FlowBytes, Origin, Process, ProcessKey, Protocol, What};
-
-/// Longest wait for what must come; reached only when a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A started sensor and all that it told.
-struct Watch {
-    sensor: BpfSensor,
-    events: Vec<Event>,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self::start_with(Options::default())
-    }
-
-    fn start_with(options: Options) -> Self {
-        let sensor = match BpfSensor::start(options) {
-            Ok(sensor) => sensor,
-            Err(cause) => panic!("these tests need root, eBPF and kernel type information: {cause:?}"),
-        };
-        Self { sensor, events: Vec::new() }
-    }
-
-    /// Reads until `find` finds something in an event.
-    fn until<T>(&mut self, what: &str, mut find: impl FnMut(&What) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        let mut looked_at = 0;
-        loop {
-            for event in self.events.iter().skip(looked_at) {
-                if let Some(found) = find(&event.what) {
-                    return found;
-                }
-            }
-            looked_at = self.events.len();
-            assert!(Instant::now() < deadline, "never saw {what}; blind: {:?}", self.sensor.blind());
-            self.sensor.next(Duration::from_millis(200), &mut self.events).unwrap();
-        }
-    }
-
-    fn exec(&mut self, pid: u32) -> Process {
-        self.until("exec", |what| match what {
-            What::Exec(process) if process.key.pid == pid => Some((**process).clone()),
-            _ => None,
-        })
-    }
-
-    /// Runs a program to its end and gives what was seen of its exec.
-    fn run(&mut self, command: &mut Command) -> Process {
-        let mut child = command.spawn().unwrap();
-        let pid = child.id();
-        assert!(child.wait().unwrap().success());
-        self.exec(pid)
-    }
-
-    /// Bytes of a flow and direction until there are `length`, put in order by their sequence numbers.
-    fn said(&mut self, cookie: u64, direction: Direction, length: usize) -> (Vec<u8>, Vec<FlowBytes>) {
-        let mut parts: Vec<FlowBytes> = Vec::new();
-        self.until("bytes", |what| match what {
-            What::Bytes(bytes) if bytes.cookie == cookie && bytes.direction == direction => {
-                parts.push(bytes.clone());
-                let have: usize = parts.iter().map(|part| part.bytes.0.len()).sum();
-                (have >= length).then_some(())
-            }
-            _ => None,
-        });
-        let first = parts.iter().map(|part| part.sequence).min().unwrap();
-        let mut stream = vec![0; length];
-        for part in &parts {
-            let at = usize::try_from(part.sequence.wrapping_sub(first)).unwrap();
-            stream[at..at + part.bytes.0.len()].copy_from_slice(&part.bytes.0);
-        }
-        (stream, parts)
-    }
-}
-
-fn me() -> ProcessKey {
-    minesweep_host::proc::key(std::process::id()).unwrap()
-}
-
-fn cookie(socket: &impl AsRawFd) -> u64 {
-    let (mut cookie, mut length) = (0u64, 8u32);
-    // SAFETY: both pointers are to locals of the sizes stated.
-    let failed = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    assert_eq!(failed, 0);
-    cookie
-}
-
-fn pair(address: &str) -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind(address).unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (server, _) = listener.accept().unwrap();
-    client.set_nodelay(true).unwrap();
-    server.set_nodelay(true).unwrap();
-    (client, server)
-}
+use minesweep_model::{Direction, Event, FlowBytes, Origin, Protocol, What};
 
 #[test]
 fn an_exec_is_seen_with_its_path_arguments_folder_owner_parent_and_file() {
     let mut watch = Watch::start();
     let folder = fs::canonicalize(tempfile::tempdir().unwrap().keep()).unwrap();
-    let seen = watch.run(Command::new("/bin/echo").args(["-n", "two words"]).current_dir(&folder));
+    let seen = watch
+        .run(Command::new("/bin/echo").args(["-n", "two words"]).current_dir(&folder).stdout(Stdio::null()));
     let file = fs::metadata("/bin/echo").unwrap();
     assert_eq!(seen.exe, fs::canonicalize("/bin/echo").unwrap().to_str().unwrap());
     assert_eq!(seen.argv, ["/bin/echo", "-n", "two words"]);
@@ -238,33 +138,46 @@ fn a_program_written_into_an_overlay_is_told_from_one_of_its_image() {
 }
 
 #[test]
-fn in_a_storm_of_short_processes_each_record_is_seen_or_counted_as_lost() {
+fn a_process_in_a_namespace_of_its_own_has_its_inner_pid_beside() {
     let mut watch = Watch::start();
-    let pids: Vec<u32> = (0..500)
-        .map(|_| {
-            let mut child = Command::new("/bin/true").spawn().unwrap();
-            child.wait().unwrap();
-            child.id()
-        })
-        .collect();
-    let made: Vec<u64> = watch.sensor.counts().iter().map(|count| count.made).collect();
-    let last = Command::new("/bin/true").spawn().unwrap();
-    let last = {
-        let pid = last.id();
-        drop(last);
-        pid
-    };
-    watch.exec(last);
-    for (count, made) in watch.sensor.counts().iter().zip(made) {
-        assert!(made <= count.seen + count.lost, "{made} made before, now {count:?}");
-        assert!(count.seen + count.lost <= count.made, "{count:?}");
+    let pid = thread::spawn(|| {
+        // SAFETY: takes no pointers; only children of this thread get the new namespace.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
+        let mut child = Command::new("/bin/true").spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    });
+    let seen = watch.exec(pid.join().unwrap());
+    assert_eq!(seen.inner_pid, Some(1));
+}
+
+#[test]
+fn a_process_in_a_container_has_the_containers_id() {
+    let mut watch = Watch::start();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let root = mounts.lines().find(|line| line.contains(" cgroup2 ")).unwrap().split(' ').nth(1).unwrap();
+    let id = "5a".repeat(32);
+    let parent = format!("{root}/sensor-test-{}", std::process::id());
+    let group = format!("{parent}/docker-{id}.scope");
+    fs::create_dir_all(&group).unwrap();
+    let mut command = Command::new("/bin/true");
+    let file = File::options().write(true).open(format!("{group}/cgroup.procs")).unwrap();
+    // SAFETY: between fork and exec only write(2) is called, on a descriptor that is open.
+    unsafe {
+        command.pre_exec(move || match libc::write(file.as_raw_fd(), c"0".as_ptr().cast(), 1) {
+            1 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
     }
-    let lost = watch.sensor.counts().iter().find(|count| count.hook == "exec").unwrap().lost;
-    let is_seen = |pid: &u32| {
-        watch.events.iter().any(|event| matches!(&event.what, What::Exec(process) if process.key.pid == *pid))
-    };
-    let seen = pids.iter().filter(|pid| is_seen(pid)).count();
-    assert!(seen as u64 + lost >= 500, "{seen} seen, {lost} lost");
+    let mut child = command.spawn().unwrap();
+    // Not yet waited for: its group is there while the record is read.
+    let seen = watch.exec(child.id());
+    child.wait().unwrap();
+    fs::remove_dir(&group).unwrap();
+    fs::remove_dir(&parent).unwrap();
+    assert_eq!(seen.cgroup, group.strip_prefix(root).unwrap());
+    let container = seen.container.unwrap();
+    assert_eq!((container.id, container.runtime), (id, "docker".to_owned()));
 }
 
 #[test]
@@ -356,6 +269,22 @@ fn a_question_to_a_name_server_is_seen_with_its_process() {
     });
     assert_eq!((seen.protocol, seen.bytes.0.as_slice()), (Protocol::Udp, &b"\x12\x34question"[..]));
     assert_eq!((seen.process, seen.remote), (Some(me()), SocketAddr::from(([127, 0, 0, 1], 53))));
+}
+
+#[test]
+fn a_datagram_socket_that_connects_is_seen_with_its_process() {
+    for (local, remote) in [("127.0.0.1:0", "127.0.0.1:9"), ("[::1]:0", "[::1]:9")] {
+        let mut watch = Watch::start();
+        let socket = UdpSocket::bind(local).unwrap();
+        socket.connect(remote).unwrap();
+        let ours = cookie(&socket);
+        let flow = watch.until("connect", |what| match what {
+            What::Connect(flow) if flow.cookie == ours => Some(flow.clone()),
+            _ => None,
+        });
+        assert_eq!((flow.process, flow.protocol), (Some(me()), Protocol::Udp));
+        assert_eq!(flow.remote, remote.parse().unwrap());
+    }
 }
 
 #[test]

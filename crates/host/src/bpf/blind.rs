@@ -17,6 +17,21 @@ pub(crate) fn of(refused: &[(&'static Hook, io::Error)]) -> Vec<Blind> {
     out
 }
 
+/// Inside a pid namespace of our own the numbers of the kernel are not those that our /proc shows.
+pub(crate) fn of_namespace() -> Option<Blind> {
+    /// Inode of the machine's first pid namespace (PROC_PID_INIT_INO).
+    const FIRST: &[u8] = b"pid:[4026531836]";
+    let own = rustix::fs::readlink("/proc/self/ns/pid", Vec::new());
+    if own.is_ok_and(|own| own.as_bytes() == FIRST) {
+        return None;
+    }
+    let why = Text::new(
+        "process ids are those of the machine, not of this container; start with the host's pid namespace (--pid host)",
+        "进程号是宿主机的，而不是本容器的；请使用宿主机的 PID 命名空间启动（--pid host）",
+    );
+    Some(Blind { what: "pids".to_owned(), why })
+}
+
 fn why(sees: &str, cause: &io::Error) -> Text {
     let (what_en, what_zh) = unseen(sees);
     let (remedy_en, remedy_zh) = remedy(cause);

@@ -83,6 +83,8 @@ impl BpfSensor {
         let settings = Settings { budget: options.byte_budget.min(BYTE_BUDGET), pad: 0 };
         let loaded = load::load(settings, root.as_deref())?;
         let (object, links) = (loaded.object, loaded.links);
+        let mut blind = blind::of(&loaded.refused);
+        blind.extend(blind::of_namespace());
         let rings = Rings::open(&object).map_err(|cause| refuse("ring buffers", cause))?;
         let counts = map(&object, "counts")?;
         let rounding = RoundingReader::new(map(&object, "rounding")?, map(&object, ".data.rounding")?);
@@ -95,7 +97,7 @@ impl BpfSensor {
             nudge: Nudge::new(),
             counts,
             lost: [0; HOOKS.len()],
-            blind: blind::of(&loaded.refused),
+            blind,
             pending: VecDeque::new(),
             next_tick: Instant::now() + TICK,
         };
@@ -210,7 +212,11 @@ fn adopt(flows: &MapHandle, cookie: u64, state: &FlowState) -> io::Result<()> {
 /// One hook's counts over all processors.
 fn read_count(counts: &MapHandle, index: usize) -> Count {
     let key = u32::try_from(index).unwrap_or(u32::MAX).to_ne_bytes();
-    let values = counts.lookup_percpu(&key, MapFlags::ANY).ok().flatten().unwrap_or_default();
+    let values = counts.lookup_percpu(&key, MapFlags::ANY).unwrap_or_else(|cause| {
+        tracing::warn!(%cause, "cannot read the kernel's counters; losses are not shown");
+        None
+    });
+    let values = values.unwrap_or_default();
     values.iter().filter_map(|value| record::read::<Count>(value)).fold(
         Count { made: 0, lost: 0 },
         |sum, (count, _)| Count { made: sum.made + count.made, lost: sum.lost + count.lost },
