@@ -4,14 +4,14 @@ use std::io;
 
 use minesweep_model::{Blind, Text};
 
-use super::load::Hook;
+use super::load::{Hook, Place, Refused};
 
 /// One entry for each thing that a refused hook would have seen.
-pub(crate) fn of(refused: &[(&'static Hook, io::Error)]) -> Vec<Blind> {
+pub(crate) fn of(refused: &Refused) -> Vec<Blind> {
     let mut out: Vec<Blind> = Vec::new();
     for (hook, cause) in refused {
         if out.iter().all(|known| known.what != hook.sees) {
-            out.push(Blind { what: hook.sees.to_owned(), why: why(hook.sees, cause) });
+            out.push(Blind { what: hook.sees.to_owned(), why: why(hook, cause) });
         }
     }
     out
@@ -32,9 +32,9 @@ pub(crate) fn of_namespace() -> Option<Blind> {
     Some(Blind { what: "pids".to_owned(), why })
 }
 
-fn why(sees: &str, cause: &io::Error) -> Text {
-    let (what_en, what_zh) = unseen(sees);
-    let (remedy_en, remedy_zh) = remedy(cause);
+fn why(hook: &Hook, cause: &io::Error) -> Text {
+    let (what_en, what_zh) = unseen(hook.sees);
+    let (remedy_en, remedy_zh) = remedy(hook.place, cause);
     Text::new(format!("{what_en}: {cause}; {remedy_en}"), format!("{what_zh}：{cause}；{remedy_zh}"))
 }
 
@@ -60,19 +60,24 @@ fn unseen(sees: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn remedy(cause: &io::Error) -> (&'static str, &'static str) {
-    match cause.kind() {
-        io::ErrorKind::NotFound => (
-            "mount cgroup2 (mount -t cgroup2 none /sys/fs/cgroup/unified), or use a kernel with this tracepoint",
-            "请挂载 cgroup2（mount -t cgroup2 none /sys/fs/cgroup/unified），或使用带有该跟踪点的内核",
+fn remedy(place: Place, cause: &io::Error) -> (&'static str, &'static str) {
+    match (cause.kind(), place) {
+        (io::ErrorKind::NotFound, Place::Cgroup) => (
+            "mount cgroup2 (mount -t cgroup2 none /sys/fs/cgroup/unified)",
+            "请挂载 cgroup2（mount -t cgroup2 none /sys/fs/cgroup/unified）",
         ),
-        io::ErrorKind::PermissionDenied => (
+        (io::ErrorKind::NotFound, Place::Calls(_)) => (
+            "give CAP_SYS_ADMIN or mount tracefs (mount -t tracefs none /sys/kernel/tracing); the kernel needs \
+             CONFIG_FTRACE_SYSCALLS",
+            "请授予 CAP_SYS_ADMIN 或挂载 tracefs（mount -t tracefs none /sys/kernel/tracing）；内核需启用 CONFIG_FTRACE_SYSCALLS",
+        ),
+        (io::ErrorKind::PermissionDenied, _) => (
             "run as root with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and look for a lockdown or security policy",
             "请以 root 运行并具备 CAP_BPF、CAP_PERFMON、CAP_NET_ADMIN，并检查内核锁定或安全策略",
         ),
         _other => (
-            "use Linux 5.8 or newer built with CONFIG_BPF_EVENTS",
-            "请使用 Linux 5.8 或更新版本，并启用 CONFIG_BPF_EVENTS",
+            "use Linux 5.8 or newer built with CONFIG_BPF_EVENTS and CONFIG_CGROUP_BPF",
+            "请使用 Linux 5.8 或更新版本，并启用 CONFIG_BPF_EVENTS 和 CONFIG_CGROUP_BPF",
         ),
     }
 }

@@ -25,7 +25,8 @@ pub(crate) static LOOK: &Image<[u8]> = &Image(*include_bytes!(concat!(env!("OUT_
 pub(crate) struct Image<T: ?Sized>(T);
 
 /// Where a program is attached.
-enum Place {
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
     /// Named by its section.
     Named,
     /// The root of the cgroup2 tree.
@@ -39,7 +40,7 @@ pub(crate) struct Hook {
     program: &'static str,
     /// As in [`minesweep_model::Blind::what`].
     pub(crate) sees: &'static str,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 const fn hook(program: &'static str, sees: &'static str, place: Place) -> Hook {
@@ -166,14 +167,17 @@ fn load_programs(settings: Settings) -> Result<(Object, Refused), SensorError> {
         Ok(object) => return Ok((object, Vec::new())),
         Err(cause) => cause,
     };
-    if first.kind() == io::ErrorKind::PermissionDenied && !rustix::process::geteuid().is_root() {
-        return Err(refuse("eBPF; run as root, or give CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", first));
-    }
     let mut refused = Vec::new();
     for hook in &HOOKS {
         if let Err(cause) = load_only(settings, |program| program == hook.program) {
             refused.push((hook, cause));
         }
+    }
+    if refused.len() == HOOKS.len() {
+        return Err(refuse(
+            "eBPF; run as root with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, on Linux 5.8 or newer",
+            first,
+        ));
     }
     let is_taken = |program: &str| !refused.iter().any(|(hook, _)| hook.program == program);
     let object = load_only(settings, is_taken).map_err(|cause| refuse("eBPF programs", cause))?;
