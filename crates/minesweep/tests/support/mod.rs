@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
+    cell::RefCell,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -43,6 +44,7 @@ pub struct Running {
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     errors: Receiver<String>,
+    found: RefCell<Vec<String>>,
 }
 
 impl Running {
@@ -53,7 +55,7 @@ impl Running {
         let lines = lines_of(child.stdout.take().unwrap());
         let errors = lines_of(child.stderr.take().unwrap());
         let input = child.stdin.take();
-        Self { child, input, lines, errors }
+        Self { child, input, lines, errors, found: RefCell::default() }
     }
 
     /// Starts a script of tests/scenarios.
@@ -97,6 +99,7 @@ impl Running {
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
+                    self.found.borrow_mut().push(line.clone());
                     let value: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
                     if fits(&value) {
                         return Some(value);
@@ -127,6 +130,13 @@ impl Running {
     pub fn terminate(mut self) -> Vec<String> {
         signal(self.pid(), "TERM");
         self.wait()
+    }
+
+    /// SIGTERM, then every line since the start.
+    pub fn terminate_for_all(self) -> Vec<String> {
+        let mut all = self.found.take();
+        all.extend(self.terminate());
+        all
     }
 
     /// SIGKILL.
