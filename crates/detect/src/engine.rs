@@ -171,3 +171,8 @@ impl Engine {
         self.settings.own_pid == Some(key.pid)
     }
 }
+
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,8 @@ const CACHE_BYTES: u64 = 256 * MIB;
 const SCRATCHPAD_BYTES: u64 = 2 * MIB;
 /// An allocator may add its header, rounded up to pages; a map that is larger by more is another thing.
 const SLACK_BYTES: u64 = 64 * 1024;
+/// Headers of two parts.
+const HEADERS_BYTES: u64 = 8 * 1024;
 /// Most scratchpads, one a thread.
 const SCRATCHPADS_LIMIT: u64 = 512;
 /// Most scratchpads that may have grown together with the cache without a trace of an allocator's headers: the kernel
@@ -136,18 +138,17 @@ impl MapSigns {
     }
 
     fn add_size(&mut self, bytes: u64) {
-        let is_about = |want: u64| bytes >= want && bytes - want <= SLACK_BYTES;
-        if is_about(DATASET_BYTES) || is_about(DATASET_BYTES + CACHE_BYTES) {
+        // Measured with the randomx library: 2336 MiB + 8 KiB in fast mode, 256 MiB + 4 KiB in light mode.
+        if let Some(pads) = joined(bytes, DATASET_BYTES + CACHE_BYTES, JOINED_LIMIT)
+            .or_else(|| joined(bytes, DATASET_BYTES, 0))
+        {
             self.has_dataset = true;
-        } else if is_about(SCRATCHPAD_BYTES) {
+            self.scratchpads = self.scratchpads.saturating_add(pads);
+        } else if let Some(pads) = joined(bytes, CACHE_BYTES, JOINED_LIMIT) {
+            self.has_cache = true;
+            self.scratchpads = self.scratchpads.saturating_add(pads);
+        } else if (SCRATCHPAD_BYTES..=SCRATCHPAD_BYTES + SLACK_BYTES).contains(&bytes) {
             self.scratchpads = self.scratchpads.saturating_add(1);
-        } else if let Some(over) = bytes.checked_sub(CACHE_BYTES) {
-            let (pads, headers) = (over / SCRATCHPAD_BYTES, over % SCRATCHPAD_BYTES);
-            let limit = if headers == 0 { JOINED_LIMIT } else { SCRATCHPADS_LIMIT };
-            if headers <= SLACK_BYTES && pads <= limit {
-                self.has_cache = true;
-                self.scratchpads = self.scratchpads.saturating_add(pads);
-            }
         }
     }
 
@@ -163,6 +164,20 @@ impl MapSigns {
             MemorySign::None
         }
     }
+}
+
+/// Scratchpads that have grown together with a part of this size; `None` when the map is another thing. Parts from an
+/// allocator bring a page of header each, so a map of several parts has two pages or more over; one big array has one.
+/// Without headers at most `bare_limit` scratchpads are believed.
+fn joined(bytes: u64, base: u64, bare_limit: u64) -> Option<u64> {
+    let over = bytes.checked_sub(base)?;
+    let (pads, headers) = (over / SCRATCHPAD_BYTES, over % SCRATCHPAD_BYTES);
+    let is_joined = match (pads, headers) {
+        (0, headers) => headers <= SLACK_BYTES,
+        (pads, 0) => pads <= bare_limit,
+        (pads, headers) => pads <= SCRATCHPADS_LIMIT && (HEADERS_BYTES..=SLACK_BYTES).contains(&headers),
+    };
+    is_joined.then_some(pads)
 }
 
 /// xmrig passes descriptor 0 for an anonymous map with huge pages, filled at once; libraries pass -1.
@@ -268,6 +283,13 @@ mod tests {
         assert_eq!(looked(&[2080.0], 1), MemorySign::Fast);
         assert_eq!(looked(&[2080.0, 2.0, 2.0], 0), MemorySign::Fast);
         assert_eq!(looked(&[2336.0], 1), MemorySign::Fast, "data set and cache grown together");
+        assert_eq!(
+            looked(&[2336.0078125, 2.1328125], 1),
+            MemorySign::Fast,
+            "measured: fast mode of the randomx library"
+        );
+        assert_eq!(looked(&[2340.015625], 2), MemorySign::Fast, "the same with two threads");
+        assert_eq!(looked(&[256.00390625, 2.00390625], 1), MemorySign::Light, "measured: its light mode");
         assert_eq!(looked(&[256.0, 2.0], 1), MemorySign::Light);
         assert_eq!(looked(&[258.0078125], 1), MemorySign::Light, "cache and scratchpad grown together");
     }
@@ -281,6 +303,11 @@ mod tests {
             "a cache and a thread stack, no compiled code"
         );
         assert_eq!(looked(&[512.0], 3), MemorySign::None, "a Java machine with a heap of 512 MiB");
+        assert_eq!(
+            looked(&[512.00390625, 2560.00390625], 3),
+            MemorySign::None,
+            "big arrays, one header each"
+        );
         assert_eq!(looked(&[2079.0, 2.0], 1), MemorySign::None);
         assert_eq!(looked(&[2081.0, 8.0], 1), MemorySign::None);
         assert_eq!(looked(&[4096.0, 1024.0, 64.0], 5), MemorySign::None);

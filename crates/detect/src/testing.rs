@@ -76,8 +76,8 @@ pub(crate) fn stratum(
         excerpt: String::new(),
     };
     let (local, remote) = match role {
-        Role::Client => (format!("10.0.0.1:{}", 40_000 + cookie), "203.0.113.9:3333".to_owned()),
-        Role::Server => ("10.0.0.1:3333".to_owned(), format!("192.0.2.7:{}", 40_000 + cookie)),
+        Role::Client => (format!("10.0.0.1:{}", 20_000 + cookie), "203.0.113.9:3333".to_owned()),
+        Role::Server => ("10.0.0.1:3333".to_owned(), format!("192.0.2.7:{}", 20_000 + cookie)),
     };
     let said = Said {
         cookie: u64::from(cookie),
