@@ -35,6 +35,15 @@ pub(crate) struct Finding {
     /// What this one thing said; over what is known of the process.
     pub(crate) facts: Facts,
     pub(crate) telling: Telling,
+    /// An imported rule that matched instead of ours: it keeps its own id, and says nothing about mining.
+    pub(crate) imported: Option<Imported>,
+}
+
+/// Name of an imported rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Imported {
+    pub(crate) id: String,
+    pub(crate) title: Text,
 }
 
 impl Finding {
@@ -53,6 +62,7 @@ impl Finding {
             since_ms: None,
             facts: Facts::default(),
             telling: Telling::Told,
+            imported: None,
         }
     }
 

@@ -134,13 +134,14 @@ impl HiddenTime {
         self.ended = self.ended.saturating_add(1);
     }
 
-    /// Adds a sample; processors' worth of hidden time when it fires, once an episode.
-    pub(crate) fn add(&mut self, sample: &CpuSample) -> Option<f64> {
+    /// Adds a sample; processors' worth of hidden time when it fires, once an episode. `times_ended`: the sensor
+    /// knows the time of processes that ended.
+    pub(crate) fn add(&mut self, sample: &CpuSample, times_ended: bool) -> Option<f64> {
         let ended = std::mem::take(&mut self.ended);
         let shown_ms = sample.visible_ms.saturating_add(sample.ended_ms);
         let hidden = sample.busy_ms.saturating_sub(shown_ms) as f64 / sample.over_ms.max(1) as f64;
         // Where the time of ended processes is not known, a compile would look like a rootkit.
-        let is_blind = ended > 0 && sample.ended_ms == 0;
+        let is_blind = !times_ended && ended > 0 && sample.ended_ms == 0;
         if is_blind || hidden <= HIDDEN_SHARE * f64::from(sample.cpus.max(1)) {
             self.in_a_row = 0;
             return None;
@@ -318,20 +319,20 @@ mod tests {
     #[test]
     fn time_that_nobody_shows_fires_at_the_third_sample_once() {
         let mut hidden = HiddenTime::default();
-        let fired: Vec<bool> = (0..6).map(|_| hidden.add(&sample(4000, 3000, 0)).is_some()).collect();
+        let fired: Vec<bool> = (0..6).map(|_| hidden.add(&sample(4000, 3000, 0), true).is_some()).collect();
         assert_eq!(fired, [false, false, true, false, false, false]);
         let mut near = HiddenTime::default();
-        assert!((0..9).all(|_| near.add(&sample(4000, 3200, 0)).is_none()), "20 % exactly");
+        assert!((0..9).all(|_| near.add(&sample(4000, 3200, 0), true).is_none()), "20 % exactly");
         let mut ended = HiddenTime::default();
         assert!(
-            (0..9).all(|_| ended.add(&sample(4000, 1000, 2500)).is_none()),
+            (0..9).all(|_| ended.add(&sample(4000, 1000, 2500), true).is_none()),
             "a compile, with its ended processes"
         );
         let mut blind = HiddenTime::default();
         for _ in 0..9 {
             blind.exit();
             assert!(
-                blind.add(&sample(4000, 1000, 0)).is_none(),
+                blind.add(&sample(4000, 1000, 0), false).is_none(),
                 "a compile whose ended processes are not timed"
             );
         }

@@ -21,8 +21,9 @@ use crate::{
 /// Most processes known at once; the default pid_max of a small machine is 32768, of a large one 4 million, of which
 /// tens of thousands run at most.
 pub(crate) const PROCESSES_LIMIT: usize = 65_536;
-/// Most ended processes kept; at 100 processes a second that is 40 s of lineage.
-const EXITED_LIMIT: usize = 4096;
+/// Most ended processes kept that have no child any more. Those with children stay as long as they: a miner outlives
+/// by days the script that started it.
+const EXITED_LIMIT: usize = 512;
 /// Longest walk up; real trees are under 20 deep, a forged one may be a ring.
 const DEPTH_LIMIT: usize = 64;
 /// Most things one process is told for; more are counted, not told.
@@ -79,6 +80,10 @@ pub(crate) struct Entry {
     pub(crate) process: Arc<Process>,
     pub(crate) activity: Box<Activity>,
     pub(crate) has_exited: bool,
+    /// The parent as it was when the process was first seen, when known.
+    parent: Option<ProcessKey>,
+    /// Processes that are kept and name this one as their parent.
+    children: u32,
 }
 
 /// All processes.
@@ -130,10 +135,11 @@ impl Tree {
         if std::mem::replace(&mut entry.has_exited, true) {
             return;
         }
-        self.exited.push_back(key);
-        if self.exited.len() > EXITED_LIMIT {
-            self.forget_oldest_exited();
+        if entry.children == 0 {
+            self.exited.push_back(key);
         }
+        // One that goes may leave its parent without children, which is then next in line.
+        while self.exited.len() > EXITED_LIMIT && self.forget_oldest_exited() {}
     }
 
     /// The entry of a process, made when it is not known.
@@ -153,11 +159,17 @@ impl Tree {
         self.entries.get(&key).map(|entry| &entry.process)
     }
 
-    /// The parent, when known. A parent that started later is another process with its pid.
+    /// The parent, when known.
     pub(crate) fn parent(&self, key: ProcessKey) -> Option<&Entry> {
         let child = self.entries.get(&key)?;
-        let parent = self.by_pid.get(&child.process.parent_pid)?;
-        if parent.start_ticks > key.start_ticks || *parent == key { None } else { self.entries.get(parent) }
+        let parent = child.parent.or_else(|| self.named_parent(&child.process))?;
+        self.entries.get(&parent)
+    }
+
+    /// The process that has the parent's pid. One that started later is another process with that pid.
+    fn named_parent(&self, process: &Process) -> Option<ProcessKey> {
+        let parent = *self.by_pid.get(&process.parent_pid)?;
+        (parent.start_ticks <= process.key.start_ticks && parent != process.key).then_some(parent)
     }
 
     /// Parent, grandparent and so on, nearest first.
@@ -184,21 +196,46 @@ impl Tree {
     fn insert(&mut self, process: Arc<Process>) {
         if self.entries.len() >= PROCESSES_LIMIT && !self.forget_oldest_exited() {
             // All run: the lowest key goes, a service from boot that has been judged long ago.
-            self.entries.pop_first();
-            self.lost = self.lost.saturating_add(1);
+            if let Some(first) = self.entries.keys().next().copied() {
+                self.forget(first);
+                self.lost = self.lost.saturating_add(1);
+            }
         }
-        self.by_pid.insert(process.key.pid, process.key);
-        let entry = Entry { activity: Box::default(), has_exited: false, process };
-        self.entries.insert(entry.process.key, entry);
+        let key = process.key;
+        let parent = self.named_parent(&process).filter(|parent| self.entries.contains_key(parent));
+        if let Some(entry) = parent.and_then(|parent| self.entries.get_mut(&parent)) {
+            entry.children = entry.children.saturating_add(1);
+        }
+        self.by_pid.insert(key.pid, key);
+        let entry = Entry { activity: Box::default(), has_exited: false, process, parent, children: 0 };
+        self.entries.insert(key, entry);
     }
 
     fn forget_oldest_exited(&mut self) -> bool {
-        let Some(key) = self.exited.pop_front() else { return false };
-        self.entries.remove(&key);
+        while let Some(key) = self.exited.pop_front() {
+            // It may have got a child after its end was told: events of one moment come in any order.
+            if self.entries.get(&key).is_some_and(|entry| entry.has_exited && entry.children == 0) {
+                self.forget(key);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, key: ProcessKey) {
+        let Some(entry) = self.entries.remove(&key) else { return };
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);
         }
-        true
+        let Some((parent, above)) =
+            entry.parent.and_then(|parent| Some((parent, self.entries.get_mut(&parent)?)))
+        else {
+            return;
+        };
+        above.children = above.children.saturating_sub(1);
+        if above.children == 0 && above.has_exited {
+            self.exited.push_back(parent);
+        }
     }
 }
 
@@ -278,7 +315,9 @@ mod tests {
         tree.exit(key(10, 1));
         assert_eq!(tree.parent(key(11, 5)).unwrap().process.comm, "sh");
         tree.learn(&Process::unknown(key(10, 9)));
-        assert!(tree.parent(key(11, 5)).is_none());
+        assert_eq!(tree.parent(key(11, 5)).unwrap().process.comm, "sh", "as it was when it forked");
+        tree.learn(&Process { parent_pid: 10, ..Process::unknown(key(12, 8)) });
+        assert!(tree.parent(key(12, 8)).is_none(), "the process with that pid is younger");
     }
 
     #[test]
@@ -287,6 +326,26 @@ mod tests {
         tree.learn(&Process { parent_pid: 2, ..Process::unknown(key(1, 1)) });
         tree.learn(&Process { parent_pid: 1, ..Process::unknown(key(2, 1)) });
         assert_eq!(tree.ancestors(key(1, 1)).count(), DEPTH_LIMIT);
+    }
+
+    #[test]
+    fn a_parent_that_ended_is_kept_as_long_as_its_child_whatever_else_ends() {
+        let mut tree = Tree::default();
+        tree.learn(&Process { comm: "dropper".to_owned(), ..Process::unknown(key(10, 1)) });
+        tree.fork(key(10, 1), key(11, 2), 0);
+        tree.exit(key(10, 1));
+        for pid in 100..20_000 {
+            tree.learn(&Process::unknown(key(pid, 3)));
+            tree.exit(key(pid, 3));
+        }
+        assert_eq!(tree.len(), EXITED_LIMIT + 2);
+        assert_eq!(tree.parent(key(11, 2)).unwrap().process.comm, "dropper");
+        tree.exit(key(11, 2));
+        for pid in 100..2_000 {
+            tree.learn(&Process::unknown(key(pid, 4)));
+            tree.exit(key(pid, 4));
+        }
+        assert_eq!(tree.len(), EXITED_LIMIT, "with the last child goes the parent");
     }
 
     #[test]

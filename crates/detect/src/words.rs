@@ -16,7 +16,7 @@ use crate::{
 fn who(process: &Process) -> Text {
     let name = match base_name(&process.exe) {
         "" if process.comm.is_empty() => {
-            return Text::new(format!("process {}", process.key.pid), format!("进程 {}", process.key.pid));
+            return Text::new(format!("process {}", process.key.pid), format!("进程 {} ", process.key.pid));
         }
         "" => &process.comm,
         name => name,
@@ -40,12 +40,12 @@ pub(crate) fn incident(root: &Process, mining: &Mining) -> Text {
     let who = who(root);
     let percent = mining.probability * 100.0;
     let (mut en, mut zh) = match mining.kind {
-        Kind::Cpu => (format!("{} mines", who.en), format!("{} 正在挖矿", who.zh)),
+        Kind::Cpu => (format!("{} mines", who.en), format!("{}正在挖矿", who.zh)),
         Kind::Gpu => {
-            (format!("{} mines on a graphics processor", who.en), format!("{} 正在用显卡挖矿", who.zh))
+            (format!("{} mines on a graphics processor", who.en), format!("{}正在用显卡挖矿", who.zh))
         }
-        Kind::Relay => (format!("{} relays mining", who.en), format!("{} 正在转发挖矿流量", who.zh)),
-        Kind::WebPage => (format!("a web page in {} mines", who.en), format!("{} 中的网页正在挖矿", who.zh)),
+        Kind::Relay => (format!("{} relays mining", who.en), format!("{}正在转发挖矿流量", who.zh)),
+        Kind::WebPage => (format!("a web page in {} mines", who.en), format!("{}中的网页正在挖矿", who.zh)),
     };
     if let Some(algorithm) = &mining.algorithm {
         en += &format!(" {algorithm}");
@@ -93,7 +93,7 @@ pub(crate) fn relay(pool: &str, session: &Session, inner: &[SocketAddr]) -> Text
     let names = names.join(", ");
     let said = stratum(pool, session);
     Text::new(
-        format!("it is a relay: {} mine through it ({names}); {}", inner.len(), said.en),
+        format!("it is a relay, used by {} other addresses ({names}); {}", inner.len(), said.en),
         format!("它是中转：有 {} 个地址通过它挖矿（{names}）；{}", inner.len(), said.zh),
     )
 }
@@ -119,20 +119,28 @@ pub(crate) fn randomx(samples: [u32; 4]) -> Text {
 }
 
 pub(crate) fn memory(sign: MemorySign, signs: &MapSigns) -> Text {
-    let (part, zh_part) = match sign {
-        MemorySign::Fast => ("the RandomX data set (2080 MiB)", "RandomX 数据集（2080 MiB）"),
-        MemorySign::Light | MemorySign::None => ("the RandomX cache (256 MiB)", "RandomX 缓存（256 MiB）"),
+    let (mut en, mut zh) = match sign {
+        MemorySign::Fast => (
+            "it holds the RandomX data set (2080 MiB)".to_owned(),
+            "它持有 RandomX 数据集（2080 MiB）".to_owned(),
+        ),
+        MemorySign::Light | MemorySign::None => {
+            ("it holds the RandomX cache (256 MiB)".to_owned(), "它持有 RandomX 缓存（256 MiB）".to_owned())
+        }
     };
-    Text::new(
-        format!(
-            "it holds {part}, {} scratchpads of 2 MiB and {} writable executable maps",
-            signs.scratchpads, signs.rwx_maps
-        ),
-        format!(
-            "它持有{zh_part}、{} 个 2 MiB 暂存区和 {} 段可写可执行内存",
-            signs.scratchpads, signs.rwx_maps
-        ),
-    )
+    if signs.scratchpads > 0 {
+        en += &format!(", scratchpads of 2 MiB: {}", signs.scratchpads);
+        zh += &format!("，2 MiB 暂存区：{}", signs.scratchpads);
+    }
+    if signs.rwx_maps > 0 {
+        en += &format!(", writable executable maps: {}", signs.rwx_maps);
+        zh += &format!("，可写可执行内存段：{}", signs.rwx_maps);
+    }
+    if signs.has_odd_map {
+        en += ", huge pages mapped as xmrig does";
+        zh += "，大页映射方式与 xmrig 相同";
+    }
+    Text::new(en, zh)
 }
 
 pub(crate) fn register(write: &MsrWrite) -> Text {

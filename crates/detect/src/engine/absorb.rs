@@ -150,16 +150,17 @@ impl Engine {
         let parent =
             finding.subject.and_then(|key| self.tree.parent(key)).map(|entry| entry.process.as_ref().clone());
         let since_ms = finding.since_ms.unwrap_or(at_ms);
+        let name = finding.imported.as_ref().map_or(rule.id.id(), |imported| imported.id.as_str());
         Detection {
-            uid: ids::uid(&self.host.boot_id, rule.id.id(), finding.subject, since_ms, finding.thing),
-            rule: rule.id.id().to_owned(),
+            uid: ids::uid(&self.host.boot_id, name, finding.subject, since_ms, finding.thing),
+            rule: name.to_owned(),
             at_ms,
             severity: finding.severity,
             confidence: finding.confidence,
             title: title(finding, &rule.title),
             why: finding.why.clone(),
             advice: rule.advice.clone(),
-            attacks: rule.attacks.clone(),
+            attacks: if finding.imported.is_some() { Vec::new() } else { rule.attacks.clone() },
             subject,
             parent,
             remote: finding.remote,
@@ -198,7 +199,9 @@ fn overlay(mining: &mut Mining, facts: &Facts) {
 }
 
 fn title(finding: &Finding, title: &Text) -> Text {
-    if finding.facts.is_relay {
+    if let Some(imported) = &finding.imported {
+        imported.title.clone()
+    } else if finding.facts.is_relay {
         Text::new(format!("{}: a relay", title.en), format!("{}：中转", title.zh))
     } else {
         title.clone()

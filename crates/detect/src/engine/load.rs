@@ -69,7 +69,9 @@ impl Engine {
     }
 
     fn hidden_time(&mut self, sample: &CpuSample, at_ms: u64, out: &mut Vec<Output>) {
-        if let Some(processors) = self.hidden.add(sample) {
+        // Without eBPF the end of a process comes without its time.
+        let times_ended = self.host.sensor != "proc";
+        if let Some(processors) = self.hidden.add(sample, times_ended) {
             let why = words::hidden_time(processors, sample.cpus);
             let finding = Finding::new(self.rules.rule(RuleId::HiddenCpu), None, why);
             self.absorb(finding, at_ms, out);

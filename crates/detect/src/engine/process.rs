@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use minesweep_model::{
-    BigMap, Clue, Looked, MsrWrite, Origin, Process, ProcessKey, Rounding, SettingWrite, Severity,
+    BigMap, Clue, Looked, MsrWrite, Origin, Process, ProcessKey, Rounding, SettingWrite, Severity, Text,
 };
 
 use super::{Engine, Output};
 use crate::{
     clues, config_keys,
     facts::{Facts, Rank},
-    finding::{Finding, Telling},
+    finding::{Finding, Imported, Telling},
     ids,
     looks::Reason,
     rules::RuleId,
@@ -22,6 +22,9 @@ use crate::{
     words,
 };
 
+/// Our own rules over files; an imported rule may be about anything, so it is told under its own name and weighs
+/// nothing here.
+const OWN_FILE_RULES: &str = "mining.";
 /// What is left of a weight when the cache of the light mode was seen, not the data set: more programs come near it.
 const LIGHT_MODE_SHARE: f64 = 0.55;
 /// A register that was only opened for writing, or refused by the kernel.
@@ -211,14 +214,24 @@ impl Engine {
 
     fn hits(&mut self, looked: &Looked, at_ms: u64, out: &mut Vec<Output>) {
         for hit in &looked.hits {
-            let rule = self.rules.rule(RuleId::MinerFile);
-            let why = words::file(hit, self.rules.files().title(&hit.rule));
-            let mut finding = Finding::new(rule, Some(looked.process.key), why);
+            let title = self.rules.files().title(&hit.rule);
+            let why = words::file(hit, title);
+            let mut finding = Finding::new(self.rules.rule(RuleId::MinerFile), Some(looked.process.key), why);
+            finding.thing = ids::thing(&hit.rule);
             if hit.path != looked.process.exe {
                 finding = finding.weaker(BESIDE_SHARE, Severity::High);
             }
-            finding.thing = ids::thing(&hit.rule);
-            self.once(finding, at_ms, out);
+            if !hit.rule.starts_with(OWN_FILE_RULES) {
+                let title = title.cloned().unwrap_or_else(|| Text::new(hit.rule.clone(), hit.rule.clone()));
+                finding.imported = Some(Imported { id: hit.rule.clone(), title });
+                finding.telling = Telling::Aside;
+                if !self.fires_first(finding.subject, finding.rule, finding.thing) {
+                    continue;
+                }
+                self.absorb(finding, at_ms, out);
+            } else {
+                self.once(finding, at_ms, out);
+            }
         }
     }
 
