@@ -156,7 +156,7 @@ impl Sampler {
     /// One process: its share of the sample, and what to remember of it.
     fn take(&mut self, pid: u32, stat: &Stat<'_>, since_ms: u64, sample: &mut CpuSample) {
         let known = self.known.get(&pid).filter(|known| known.start_ticks == stat.start_ticks);
-        let is_new = stat.start_ticks.saturating_mul(TICK_MS) >= since_ms;
+        let is_new = is_new(stat.start_ticks, since_ms);
         let base = match known {
             Some(known) => known.own_ticks,
             None if is_new => 0,
@@ -191,7 +191,7 @@ impl Sampler {
         for entry in listed {
             let Some(now) = switches::of(entry.process.pid, &mut room, &mut self.buffer) else { continue };
             let Some(known) = self.found.get_mut(&entry.process.pid) else { continue };
-            let is_new = entry.process.start_ticks.saturating_mul(TICK_MS) >= since_ms;
+            let is_new = is_new(entry.process.start_ticks, since_ms);
             let before = known.switches.replace(now).unwrap_or(if is_new { (0, 0) } else { now });
             entry.voluntary = now.0.saturating_sub(before.0);
             entry.involuntary = now.1.saturating_sub(before.1);
@@ -238,6 +238,12 @@ fn machine(text: &[u8]) -> Option<(u64, u32)> {
     Some((user + nice + system + irq + softirq, u32::try_from(cpus).ok()?))
 }
 
+/// Did it start after that moment? A start is known to the tick: the end of the tick counts, since a process that was
+/// there at the moment itself is known from the walk.
+fn is_new(start_ticks: u64, since_ms: u64) -> bool {
+    ms(start_ticks.saturating_add(1)) > since_ms
+}
+
 fn busy_percent(before: Machine, now: Machine) -> f64 {
     let wall_ms = now.at_ms.saturating_sub(before.at_ms).saturating_mul(u64::from(now.cpus.max(1)));
     if wall_ms == 0 {
@@ -269,6 +275,12 @@ mod tests {
         assert_eq!(machine(text), Some((73, 2)));
         assert_eq!(machine(b"cpu  1 2 3\n"), None);
         assert_eq!(machine(b""), None);
+    }
+
+    #[test]
+    fn a_process_that_started_in_the_tick_of_the_walk_is_new() {
+        assert!(is_new(100, 1009));
+        assert!(!is_new(100, 1010));
     }
 
     #[test]

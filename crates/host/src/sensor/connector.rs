@@ -3,7 +3,11 @@
 //! It names processes by pid only and may lose records when we are slow. Each record carries a number that counts up
 //! on its processor, so every loss is known exactly. Needs the initial user, pid and network namespaces.
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    time::{Duration, Instant},
+};
 
 use netlink_sys::{Socket, SocketAddr};
 
@@ -57,9 +61,20 @@ pub(super) struct Connector {
 
 /// One datagram, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parsed {
-    Consent { error: u32 },
-    Event { cpu: u32, number: u32, record: Option<Record> },
+struct Parsed {
+    cpu: u32,
+    number: u32,
+    what: Payload,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payload {
+    /// An answer to a question, ours or another listener's: all who listen get it.
+    Consent {
+        question: u32,
+        error: u32,
+    },
+    Event(Option<Record>),
 }
 
 impl Connector {
@@ -72,32 +87,44 @@ impl Connector {
         if let Err(error) = socket.set_rx_buf_sz(QUEUE_BYTES) {
             tracing::debug!(%error, "the process connector keeps its small queue");
         }
-        socket.send(&ask(LISTEN), 0)?;
+        let question = question();
+        socket.send(&ask(LISTEN, question), 0)?;
         let buffer = Vec::with_capacity(4096);
         let mut connector = Self { socket, buffer, numbers: HashMap::new(), seen: 0, lost: 0 };
-        connector.await_consent()?;
+        connector.await_consent(question)?;
         Ok(connector)
     }
 
     /// Events that come before the consent are of a time when the sensor had not started.
-    fn await_consent(&mut self) -> io::Result<()> {
-        while netlink::wait(&self.socket, CONSENT)? {
-            while netlink::receive(&self.socket, &mut self.buffer)? {
-                match parse(&self.buffer) {
-                    Some(Parsed::Consent { error: 0 }) => return Ok(()),
-                    Some(Parsed::Consent { error }) => {
-                        return Err(io::Error::from_raw_os_error(
-                            i32::try_from(error).unwrap_or(libc::EPERM),
-                        ));
-                    }
-                    Some(Parsed::Event { cpu, number, .. }) => {
-                        self.numbers.insert(cpu, number);
-                    }
-                    None => {}
+    fn await_consent(&mut self, asked: u32) -> io::Result<()> {
+        let until = Instant::now() + CONSENT;
+        while netlink::wait(&self.socket, until.saturating_duration_since(Instant::now()))? {
+            if !self.receive()? {
+                continue;
+            }
+            let Some(parsed) = parse(&self.buffer) else { continue };
+            self.numbers.insert(parsed.cpu, parsed.number);
+            match parsed.what {
+                Payload::Consent { question, error: 0 } if question == asked => return Ok(()),
+                Payload::Consent { question, error } if question == asked => {
+                    return Err(io::Error::from_raw_os_error(i32::try_from(error).unwrap_or(libc::EPERM)));
                 }
+                Payload::Consent { .. } | Payload::Event(_) if Instant::now() < until => {}
+                Payload::Consent { .. } | Payload::Event(_) => break,
             }
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer"))
+    }
+
+    /// One datagram into the buffer; false when there is none.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            match netlink::receive(&self.socket, &mut self.buffer) {
+                // The queue was full; how many were lost shows in the numbers of those that follow.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// Waits until there is something to read; false when the time is over.
@@ -107,18 +134,16 @@ impl Connector {
 
     /// Appends what is there, until `out` holds `limit`.
     pub(super) fn read(&mut self, limit: usize, out: &mut Vec<Record>) -> io::Result<()> {
-        while out.len() < limit {
-            match netlink::receive(&self.socket, &mut self.buffer) {
-                Ok(true) => {}
-                Ok(false) => break,
-                // The queue was full; how many were lost shows in the numbers of those that follow.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
-                Err(error) => return Err(error),
-            }
-            if let Some(Parsed::Event { cpu, number, record }) = parse(&self.buffer) {
+        while out.len() < limit && self.receive()? {
+            let Some(parsed) = parse(&self.buffer) else { continue };
+            // An answer of an old kernel is of no processor and has no number of its own.
+            if parsed.cpu != u32::MAX {
                 self.seen += 1;
-                self.lost += gap(self.numbers.insert(cpu, number), number);
-                out.extend(record);
+                self.lost += gap(self.numbers.insert(parsed.cpu, parsed.number), parsed.number);
+            }
+            match parsed.what {
+                Payload::Event(record) => out.extend(record),
+                Payload::Consent { .. } => {}
             }
         }
         Ok(())
@@ -128,7 +153,7 @@ impl Connector {
 impl Drop for Connector {
     /// The kernel makes records as long as anyone listens; an old one does not notice a closed socket.
     fn drop(&mut self) {
-        if let Err(error) = self.socket.send(&ask(IGNORE), 0) {
+        if let Err(error) = self.socket.send(&ask(IGNORE, question()), 0) {
             tracing::debug!(%error, "the process connector was not told to stop");
         }
     }
@@ -139,10 +164,16 @@ fn gap(before: Option<u32>, number: u32) -> u64 {
     before.map_or(0, |before| u64::from(number.wrapping_sub(before).wrapping_sub(1)))
 }
 
+/// A number that another listener hardly has.
+fn question() -> u32 {
+    let since = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
+    since ^ std::process::id().rotate_left(16)
+}
+
 /// `cn_msg` with one word, in a netlink message.
-fn ask(operation: u32) -> Vec<u8> {
+fn ask(operation: u32, question: u32) -> Vec<u8> {
     let mut body = Vec::with_capacity(24);
-    for word in [PROC, PROC, 0, 0] {
+    for word in [PROC, PROC, 0, question] {
         body.extend_from_slice(&word.to_ne_bytes());
     }
     body.extend_from_slice(&4_u16.to_ne_bytes());
@@ -156,13 +187,17 @@ fn parse(datagram: &[u8]) -> Option<Parsed> {
     if (take.u32()?, take.u32()?) != (PROC, PROC) {
         return None;
     }
-    let number = take.u32()?;
-    take.bytes(8)?;
+    let (number, ack) = (take.u32()?, take.u32()?);
+    take.bytes(4)?;
     let what = take.u32()?;
     let cpu = take.u32()?;
     take.bytes(8)?;
     let record = match what {
-        0 => return Some(Parsed::Consent { error: take.u32()? }),
+        // The kernel counts the question up by one.
+        0 => {
+            let what = Payload::Consent { question: ack.wrapping_sub(1), error: take.u32()? };
+            return Some(Parsed { cpu, number, what });
+        }
         1 => {
             let (_parent_thread, parent, thread, child) =
                 (take.u32()?, take.u32()?, take.u32()?, take.u32()?);
@@ -178,24 +213,24 @@ fn parse(datagram: &[u8]) -> Option<Parsed> {
         }
         _other => None,
     };
-    Some(Parsed::Event { cpu, number, record })
+    Some(Parsed { cpu, number, what: Payload::Event(record) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn datagram(number: u32, what: u32, words: &[u32]) -> Vec<u8> {
+    fn datagram(ack: u32, what: u32, words: &[u32]) -> Vec<u8> {
         let mut body = Vec::new();
-        for word in [PROC, PROC, number, 0, 0, what, 3, 0, 0].iter().chain(words) {
+        for word in [PROC, PROC, 7, ack, 0, what, 3, 0, 0].iter().chain(words) {
             body.extend_from_slice(&word.to_ne_bytes());
         }
         netlink::request(netlink::DONE, 0, &body)
     }
 
     fn record(what: u32, words: &[u32]) -> Option<Record> {
-        match parse(&datagram(7, what, words)) {
-            Some(Parsed::Event { cpu: 3, number: 7, record }) => record,
+        match parse(&datagram(0, what, words)) {
+            Some(Parsed { cpu: 3, number: 7, what: Payload::Event(record) }) => record,
             other => panic!("{other:?}"),
         }
     }
@@ -216,8 +251,10 @@ mod tests {
 
     #[test]
     fn consent_and_refusal_are_told_apart() {
-        assert_eq!(parse(&datagram(0, 0, &[0])), Some(Parsed::Consent { error: 0 }));
-        assert_eq!(parse(&datagram(0, 0, &[1])), Some(Parsed::Consent { error: 1 }));
+        for error in [0, 1] {
+            let want = Parsed { cpu: 3, number: 7, what: Payload::Consent { question: 8, error } };
+            assert_eq!(parse(&datagram(9, 0, &[error])), Some(want));
+        }
     }
 
     #[test]
