@@ -164,7 +164,7 @@ static __always_inline bool_t is_urgent(struct __sk_buff *skb, const struct pack
 		out->record.direction = direction;                                                                    \
 		if (bpf_skb_load_bytes(skb, packet->payload_at + done, out->bytes, length))                           \
 			out->record.bytes = 0;                                                                        \
-		bpf_ringbuf_submit(out, urgent ? 0 : wake_flags());                             \
+		bpf_ringbuf_submit(out, urgent ? verdict_flags(out->record.head.at_ns) : wake_flags());                             \
 	} while (0)
 
 static __always_inline void copy(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u64 cookie,

@@ -1,10 +1,10 @@
 //! Takes records out of the two rings, in order of time, at little cost.
 //!
-//! `verdicts` wakes us for each record. `records` wakes us only when we sleep: awake, we look every 2 ms. After a look
-//! that found nothing we announce our sleep, look once more 2 ms later, and only then sleep. A hook that read the flag
-//! just before it was set has its record in the ring by then; no fence is needed and no record waits for the next one.
-//! Verdicts are taken first and records second: what came before a verdict is then in our hands, and sorting by time
-//! puts it before.
+//! `verdicts` wakes us at once, but no more often than every 0.5 ms; `records` only when we sleep. Awake, we look every
+//! 2 ms. After a look that found nothing we announce our sleep, look once more 2 ms later, and only then sleep. A hook
+//! that read the flag just before it was set has its record in the ring by then; no fence is needed and no record waits
+//! for the next one. Verdicts are taken first and records second: what came before a verdict is then in our hands, and
+//! sorting by time puts it before.
 
 use std::{
     io, mem,
