@@ -28,6 +28,13 @@ impl Stop {
         Ok(Self(flag))
     }
 
+    /// A flag that SIGUSR1 sets.
+    pub fn on_wish() -> Result<Arc<AtomicBool>, Failure> {
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&flag)).map_err(Failure::other)?;
+        Ok(flag)
+    }
+
     /// Ends the run.
     pub fn now(&self) {
         self.0.store(true, Ordering::SeqCst);

@@ -1,10 +1,16 @@
 //! `minesweep up`: agent, server and console on this machine, with the embedded store.
 
-use std::thread;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
 
 use minesweep_agent::Node;
 use minesweep_server::{Config, Price, Server, ServerError};
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::oneshot,
+};
 
 use crate::{
     Failure,
@@ -29,25 +35,41 @@ fn run(context: &Context) -> Result<u8, Failure> {
     let runtime = Runtime::new().map_err(Failure::other)?;
     let server = runtime.block_on(Server::open(server_config(context))).map_err(Failure::other)?;
     let mut node = Node::start(&context.config, None).map_err(Failure::other)?;
+    let server = Arc::new(server);
     println!("console: https://{}/", server.local_addr());
     println!("{}: {}", context.say("one-time login", "一次性登录"), server.login_link());
     println!("{}: {}", context.say("certificate SHA-256", "证书 SHA-256"), server.fingerprint());
     eprintln!("{}", node.greeting().of(context.lang));
     let feed = server.feed();
     let (end, ended) = oneshot::channel::<()>();
-    let trouble = stop.clone();
+    let (serving, trouble, handle) = (Arc::clone(&server), stop.clone(), runtime.handle().clone());
     let serving = thread::spawn(move || -> Result<(), ServerError> {
         // A sender that is gone ends the server as well.
-        let served = runtime.block_on(server.run(async { drop(ended.await) }));
+        let served = runtime.block_on(serving.run(async { drop(ended.await) }));
         trouble.now();
         served
     });
-    let watched = node.run(&mut || stop.is_set(), &mut |report| feed.push(report));
+    let wish = Stop::on_wish()?;
+    let mut is_over = || {
+        if wish.swap(false, Ordering::SeqCst) {
+            new_login(context, &handle, &server);
+        }
+        stop.is_set()
+    };
+    let watched = node.run(&mut is_over, &mut |report| feed.push(report));
     drop(end);
     let served = serving.join().map_err(|_| Failure::usage("the server ended by a defect; see the log"))?;
     watched.map_err(Failure::other)?;
     served.map_err(Failure::other)?;
     Ok(0)
+}
+
+/// SIGUSR1 asks for another one-time login: a link is used once, and a session ends after twelve hours.
+fn new_login(context: &Context, runtime: &Handle, server: &Server) {
+    match runtime.block_on(server.new_login()) {
+        Ok(link) => println!("{}: {link}", context.say("one-time login", "一次性登录")),
+        Err(error) => tracing::error!(%error, "no new login could be made"),
+    }
 }
 
 fn server_config(context: &Context) -> Config {
