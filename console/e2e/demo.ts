@@ -2,14 +2,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import readline from "node:readline";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Cookie, type Page } from "playwright-core";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const CARGO = ["cargo", "run", "-q", "-p", "minesweep-server", "--example", "console_demo", "--"];
 
 export class Demo {
-  private readonly waiting: ((link: string) => void)[] = [];
+  private readonly waiting: { resolve: (link: string) => void; reject: (why: Error) => void }[] = [];
   private readonly links: string[] = [];
+  private ended: Error | undefined;
+  // The session that visitors share: the server takes five logins a minute. Its id changes as it is used.
+  cookies: Cookie[] = [];
+  origin = "";
 
   private constructor(private readonly child: ChildProcess) {
     readline.createInterface({ input: child.stdout! }).on("line", (line) => {
@@ -17,9 +21,13 @@ export class Demo {
       if (link === undefined) return;
       const next = this.waiting.shift();
       if (next === undefined) this.links.push(link);
-      else next(link);
+      else next.resolve(link);
     });
     child.stderr!.on("data", (text: Buffer) => process.stderr.write(text));
+    child.once("exit", (code) => {
+      this.ended = new Error(`console_demo ended with ${code}`);
+      for (const { reject } of this.waiting.splice(0)) reject(this.ended);
+    });
   }
 
   static start(...options: string[]): Demo {
@@ -31,14 +39,15 @@ export class Demo {
   private link(): Promise<string> {
     const ready = this.links.shift();
     if (ready !== undefined) return Promise.resolve(ready);
-    return new Promise((resolve, reject) => {
-      this.waiting.push(resolve);
-      this.child.once("exit", (code) => reject(new Error(`console_demo ended with ${code}`)));
-    });
+    if (this.ended !== undefined) return Promise.reject(this.ended);
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
   }
 
-  firstLink(): Promise<string> {
-    return this.link();
+  // The link that was printed first; it also tells where the server is.
+  async firstLink(): Promise<string> {
+    const link = await this.link();
+    this.origin = new URL(link).origin;
+    return link;
   }
 
   newLink(): Promise<string> {
@@ -53,7 +62,7 @@ export class Demo {
   // The server ends when its stdin does.
   stop(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.child.exitCode !== null) return resolve();
+      if (this.ended !== undefined) return resolve();
       this.child.once("exit", () => resolve());
       this.child.stdin!.end();
     });
@@ -85,6 +94,7 @@ export interface Look {
 export class Visitor {
   readonly errors: string[] = [];
   readonly hosts = new Set<string>();
+  private demo: Demo | undefined;
 
   private constructor(
     readonly context: BrowserContext,
@@ -110,15 +120,19 @@ export class Visitor {
     return new Visitor(context, await context.newPage());
   }
 
-  // Logs in and waits for the sentence.
-  async login(demo: Demo): Promise<Page> {
-    await this.page.goto(await demo.newLink());
-    await this.page.locator("h1").first().waitFor();
+  // Logs in, by link when one is given or nobody is in yet, and waits for the sentence.
+  async login(demo: Demo, link?: string): Promise<Page> {
+    this.demo = demo;
+    const isIn = link === undefined && demo.cookies.length > 0;
+    if (isIn) await this.context.addCookies(demo.cookies);
+    await this.page.goto(isIn ? `${demo.origin}/` : (link ?? (await demo.newLink())));
     await this.page.locator(".band").waitFor();
     return this.page;
   }
 
-  leave(): Promise<void> {
-    return this.context.close();
+  async leave(): Promise<void> {
+    const cookies = await this.context.cookies();
+    if (this.demo !== undefined && cookies.length > 0) this.demo.cookies = cookies;
+    await this.context.close();
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, baseName, clock, duration, hashRate, money, percent, shorten, visible } from "./format";
+import { ago, baseName, clock, cpuTime, duration, hashRate, money, percent, shorten, visible } from "./format";
 
 describe("percent", () => {
   it("never rounds doubt away", () => {
@@ -44,8 +44,11 @@ describe("figures", () => {
     expect(hashRate("en", 3912)).toBe("3.9 kH/s");
     expect(hashRate("en", 61_300_000)).toBe("61.3 MH/s");
     expect(money("en", 4.1, "USD")).toBe("4.10 USD");
-    expect(money("en", 0.0042, "EUR")).toBe("0.0042 EUR");
+    expect(money("en", 0.0042, "EUR")).toBe("< 0.01 EUR");
     expect(money("en", 0, "EUR")).toBe("0.00 EUR");
+    expect(cpuTime("en", 0.4)).toBe("0.4 s");
+    expect(cpuTime("en", 1460)).toBe("24 min");
+    expect(cpuTime("en", 20_022)).toBe("5.6 h");
   });
 });
 

@@ -21,12 +21,9 @@ export function percent(lang: Lang, share: number): string {
 
 // Money in the currency of the server's settings; a code that Intl refuses is shown as it is.
 export function money(lang: Lang, amount: number, currency: string): string {
-  const digits = amount !== 0 && Math.abs(amount) < 0.1 ? 4 : 2;
-  const plain = new Intl.NumberFormat(LOCALE[lang], {
-    minimumFractionDigits: 2,
-    maximumFractionDigits: digits,
-  }).format(amount);
-  return `${plain} ${currency}`;
+  const form = new Intl.NumberFormat(LOCALE[lang], { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const isCrumb = amount > 0 && amount < 0.01;
+  return `${isCrumb ? `< ${form.format(0.01)}` : form.format(amount)} ${currency}`;
 }
 
 // Hashes a second with a fitting prefix: 543 H/s, 4.2 kH/s, 61 MH/s.
@@ -45,10 +42,11 @@ export function bytes(lang: Lang, kib: number): string {
   return kib < 1024 ? `${number(lang, kib)} KiB` : `${number(lang, kib / 1024, 1)} MiB`;
 }
 
-// Processor time in hours, finer when it is little.
-export function cpuHours(lang: Lang, seconds: number): string {
-  const hours = seconds / 3600;
-  return `${number(lang, hours, hours < 1 ? 2 : 1)} h`;
+// Processor time in hours, in a finer unit when it is less than one.
+export function cpuTime(lang: Lang, seconds: number): string {
+  if (seconds < 60) return `${number(lang, seconds, 1)} ${lang === "zh" ? "秒" : "s"}`;
+  if (seconds < 3600) return `${number(lang, seconds / 60)} ${lang === "zh" ? "分钟" : "min"}`;
+  return `${number(lang, seconds / 3600, 1)} ${lang === "zh" ? "小时" : "h"}`;
 }
 
 function sameDay(a: number, b: number): boolean {

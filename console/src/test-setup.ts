@@ -1,8 +1,11 @@
-// What jsdom lacks and the page asks for when it is loaded.
-window.matchMedia = (query: string) =>
-  ({
-    matches: false,
-    media: query,
-    addEventListener: () => {},
-    removeEventListener: () => {},
-  }) as unknown as MediaQueryList;
+// What jsdom lacks and the page asks for when it is loaded. A test without a page has no window.
+if ("window" in globalThis) {
+  window.matchMedia = (query) =>
+    Object.assign(new EventTarget(), {
+      matches: false,
+      media: query,
+      onchange: null,
+      addListener: () => {},
+      removeListener: () => {},
+    });
+}

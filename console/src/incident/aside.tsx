@@ -5,7 +5,7 @@ import DownloadIcon from "tdesign-icons-react/esm/components/download";
 import { Button } from "tdesign-react/es/button";
 import { Collapse } from "tdesign-react/es/collapse";
 import type { Incident, Overview } from "../api/types";
-import { cpuHours, number, visible } from "../format";
+import { cpuTime, number, visible } from "../format";
 import { useText } from "../i18n";
 import { Cost, type Fact, Facts, HashRate, Unknown } from "../parts/facts";
 import { Section } from "../parts/notices";
@@ -69,7 +69,7 @@ export function MoneySection({ incident, overview }: { incident: Incident; overv
       </div>
       <Facts
         facts={[
-          { label: t("field.cpuHours"), value: cpuHours(lang, mining.cpu_seconds) },
+          { label: t("field.cpuHours"), value: cpuTime(lang, mining.cpu_seconds) },
           { label: t("field.hashRate"), value: <HashRate perSecond={mining.hash_rate_hs} estimated={mining.estimated} /> },
         ]}
       />

@@ -108,7 +108,7 @@ function useFacts(root: Process): (Fact | false)[] {
     },
     { label: t("field.cwd"), value: root.cwd == null || root.cwd === "" ? <Unknown /> : <Word text={root.cwd} /> },
     { label: t("field.user"), value: <User uid={root.uid} /> },
-    { label: t("field.container"), value: <InContainer container={root.container} /> },
+    { label: t("field.container"), value: <InContainer container={root.container} />, wide: root.container != null },
     root.inner_pid != null && { label: t("field.innerPid"), value: root.inner_pid },
     { label: t("field.started"), value: <When atMs={root.started_ms} /> },
     (root.threads ?? 0) > 0 && { label: t("field.threads"), value: root.threads },

@@ -89,15 +89,15 @@ export default function IncidentPage() {
       <Head incident={incident} />
       <div className="two-columns incident-columns">
         <div className="column">
+          <AdviceSection incident={incident} />
+          <DoneSection incident={incident} overview={overview} />
+          <WhereSection incident={incident} />
+          <MoneySection incident={incident} overview={overview} />
+        </div>
+        <div className="column">
           <EvidenceSection incident={incident} />
           <ProcessSection incident={incident} />
           <StorySection incident={incident} />
-        </div>
-        <div className="column">
-          <AdviceSection incident={incident} />
-          <DoneSection incident={incident} overview={overview} />
-          <MoneySection incident={incident} overview={overview} />
-          <WhereSection incident={incident} />
         </div>
       </div>
       <RawSection incident={incident} />

@@ -1,6 +1,6 @@
 // All incidents, newest first. State and search stand in the address, so that a view can be sent to someone.
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useSearchParams } from "react-router";
 import SearchIcon from "tdesign-icons-react/esm/components/search";
@@ -12,7 +12,7 @@ import { BaseTable as Table } from "tdesign-react/es/table";
 import type { StateFilter } from "../api/client";
 import { incidentsQuery, overviewQuery } from "../api/queries";
 import type { IncidentSummary, Overview } from "../api/types";
-import { cpuHours, visible } from "../format";
+import { cpuTime, visible } from "../format";
 import { useText } from "../i18n";
 import { Cost, Unknown } from "../parts/facts";
 import { useWide } from "../parts/media";
@@ -76,7 +76,7 @@ function AsTable({ rows, price }: { rows: IncidentSummary[]; price: Overview["pr
           cell: ({ row }) => (
             <span className="cost">
               <Cost amount={row.cost} price={price} />
-              <span className="soft">{cpuHours(lang, row.cpu_seconds)}</span>
+              <span className="soft">{cpuTime(lang, row.cpu_seconds)}</span>
             </span>
           ),
         },
@@ -114,26 +114,36 @@ export default function Incidents() {
   const state = filterOf(params.get("state"));
   const search = params.get("q") ?? "";
   const [typed, setTyped] = useState(search);
+  // The search that this page itself asked for; another one came by a link or the back button.
+  const [asked, setAsked] = useState(search);
+  if (asked !== search) {
+    setAsked(search);
+    setTyped(search);
+  }
   const list = useInfiniteQuery({ ...incidentsQuery(state, search), placeholderData: (old) => old });
   const price = useQuery(overviewQuery).data?.price;
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
 
-  const show = (next: { state: StateFilter; q: string }) => {
-    const wanted = new URLSearchParams();
-    if (next.state !== "all") wanted.set("state", next.state);
-    if (next.q !== "") wanted.set("q", next.q);
-    setParams(wanted, { replace: true });
-  };
+  const show = useCallback(
+    (nextState: StateFilter, q: string) => {
+      const wanted = new URLSearchParams();
+      if (nextState !== "all") wanted.set("state", nextState);
+      if (q !== "") wanted.set("q", q);
+      setAsked(q);
+      setParams(wanted, { replace: true });
+    },
+    [setAsked, setParams],
+  );
   useEffect(() => {
     if (typed === search) return;
-    const timer = setTimeout(() => show({ state, q: typed }), TYPING_MS);
+    const timer = setTimeout(() => show(state, typed), TYPING_MS);
     return () => clearTimeout(timer);
-  });
+  }, [typed, search, state, show]);
 
   const isFiltered = state !== "all" || search !== "";
   const clear = () => {
     setTyped("");
-    show({ state: "all", q: "" });
+    show("all", "");
   };
   return (
     <div className="page">
@@ -142,7 +152,7 @@ export default function Incidents() {
         <Radio.Group
           variant="default-filled"
           value={state}
-          onChange={(value) => show({ state: value, q: search })}
+          onChange={(value) => show(value, search)}
           aria-label={t("incidents.filter")}
         >
           {STATES.map((each) => (

@@ -93,7 +93,7 @@ export function Overview() {
     <div className="page">
       <VerdictBand overview={overview.data} first={openItems[0]?.uid} />
       {overview.error !== null && <Failed error={overview.error} again={() => void overview.refetch()} />}
-      <BlindSpots blind={overview.data.blind} />
+      {overview.data.mining_now.incidents === 0 && <BlindSpots blind={overview.data.blind} />}
       <div className="two-columns">
         {open.error === null ? (
           <MiningNow incidents={openItems} overview={overview.data} />

@@ -64,7 +64,7 @@ function AsTable({ rows }: { rows: Detection[] }) {
       tableLayout="fixed"
       columns={[
         { colKey: "severity", title: t("field.severity"), width: 132, cell: ({ row }) => <SeverityTag severity={row.severity} /> },
-        { colKey: "at_ms", title: t("field.time"), width: 110, cell: ({ row }) => <When atMs={row.at_ms} seconds /> },
+        { colKey: "at_ms", title: t("field.time"), width: 150, cell: ({ row }) => <When atMs={row.at_ms} seconds /> },
         { colKey: "rule", title: t("field.rule"), width: "22%", cell: ({ row }) => <Rule detection={row} /> },
         { colKey: "subject", title: t("field.process"), width: "22%", cell: ({ row }) => <Subject detection={row} /> },
         { colKey: "why", title: t("field.why"), cell: ({ row }) => <Why detection={row} /> },

@@ -8,6 +8,7 @@ import { useText } from "../i18n";
 import { useLang } from "../settings";
 import { lostRecords } from "../verdict";
 import { type Fact, Facts } from "./facts";
+import { useSensor } from "./signs";
 import { Section } from "./notices";
 
 const KNOWN_BLIND = ["exec", "fork", "exit", "connect", "accept", "bytes", "rounding", "maps", "msr", "gpu"] as const;
@@ -19,6 +20,7 @@ export function BlindSpots({ blind }: { blind: Overview["blind"] }) {
   const text = useText();
   if (blind.length === 0) return null;
   return (
+    <div id="blind">
     <Alert
       theme="warning"
       className="blind"
@@ -34,6 +36,7 @@ export function BlindSpots({ blind }: { blind: Overview["blind"] }) {
         </ul>
       }
     />
+    </div>
   );
 }
 
@@ -45,11 +48,11 @@ function useFacts(overview: Overview): (Fact | false)[] {
   const made = overview.counts.reduce((sum, count) => sum + count.made, 0);
   const lost = lostRecords(overview);
   const lostWords = { lost: number(lang, lost), made: number(lang, made) };
-  const sensor = { bpf: t("health.sensorBpf"), proc: t("health.sensorProc") };
+  const sensor = useSensor(host.sensor);
   return [
     isNamed && {
       label: t("health.sensor"),
-      value: host.sensor === "bpf" || host.sensor === "proc" ? sensor[host.sensor] : host.sensor,
+      value: sensor,
     },
     load != null && {
       label: t("health.mode"),
@@ -86,6 +89,8 @@ export function Health({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
   const lang = useLang();
   const facts = useFacts(overview);
+  // Who is told of a miner needs the miner first; else what cannot be seen stands right under the sentence.
+  const isMining = overview.mining_now.incidents > 0;
   const cell = (name: "made" | "seen" | "lost") => ({
     colKey: name,
     title: name === "lost" ? t("health.lostShort") : t(`health.${name}`),
@@ -97,6 +102,7 @@ export function Health({ overview }: { overview: Overview }) {
   return (
     <Section title={t("health.title")} aside={<span className="soft">Minesweep {overview.version}</span>} className="health">
       <Facts facts={facts} />
+      {isMining && <BlindSpots blind={overview.blind} />}
       {overview.queue_lost > 0 && (
         <Alert theme="warning" message={t("health.queueLost", { count: overview.queue_lost })} />
       )}

@@ -61,6 +61,7 @@ export default function LoadChart({ series, marks }: { series: Overview["series"
     const end = Math.max(now, series.at(-1)?.at_ms ?? 0);
     chart.current?.setOption({
       animation: false,
+      textStyle: { fontFamily: token("--page-font") },
       grid: { left: 44, right: 16, top: 24, bottom: 26 },
       tooltip: {
         trigger: "axis",

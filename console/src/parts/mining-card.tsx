@@ -2,7 +2,7 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { IncidentSummary, Overview } from "../api/types";
-import { baseName, cpuHours, visible } from "../format";
+import { baseName, cpuTime, visible } from "../format";
 import { useLang } from "../settings";
 import { Cost, type Fact, Facts, HashRate, InContainer, Unknown, User } from "./facts";
 import { SeverityTag, Share } from "./tags";
@@ -16,23 +16,23 @@ function useFacts(incident: IncidentSummary, price: Overview["price"]): (Fact | 
   return [
     { label: t("field.process"), value: <Word text={root.exe === "" ? root.comm : root.exe} />, wide: true },
     { label: t("field.pid"), value: root.pid },
-    { label: t("field.user"), value: <User uid={root.uid} /> },
-    { label: t("field.container"), value: <InContainer container={root.container} /> },
     { label: t("field.pool"), value: incident.pool == null ? <Unknown /> : <Word text={incident.pool} />, wide: true },
+    { label: t("field.user"), value: <User uid={root.uid} /> },
     {
       label: t("field.wallet"),
       value: incident.wallet == null ? <Unknown /> : <LongWord text={incident.wallet} what={t("field.wallet")} />,
       wide: true,
     },
+    { label: t("field.container"), value: <InContainer container={root.container} />, wide: root.container != null },
     { label: t("field.algorithm"), value: incident.algorithm == null ? <Unknown /> : <Word text={incident.algorithm} /> },
     {
       label: t("field.hashRate"),
       value: <HashRate perSecond={incident.hash_rate_hs} estimated={incident.estimated} />,
     },
+    { label: t("field.worker"), value: incident.worker == null ? <Unknown /> : <Word text={incident.worker} /> },
     { label: t("field.since"), value: <When atMs={incident.since_ms} /> },
-    { label: t("field.cpuHours"), value: cpuHours(lang, incident.cpu_seconds) },
+    { label: t("field.cpuHours"), value: cpuTime(lang, incident.cpu_seconds) },
     { label: t("field.cost"), value: <Cost amount={incident.cost} price={price} /> },
-    incident.worker != null && { label: t("field.worker"), value: <Word text={incident.worker} /> },
   ];
 }
 

@@ -1,4 +1,5 @@
 // The sentence at the top: does this machine mine, how sure, since when, what does it cost.
+import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import ErrorTriangleFilledIcon from "tdesign-icons-react/esm/components/error-triangle-filled";
@@ -10,6 +11,7 @@ import type { Overview } from "../api/types";
 import { ago, clock, duration, hashRate, money, percent, visible } from "../format";
 import { useLang } from "../settings";
 import { type Verdict, verdict } from "../verdict";
+import { Signs } from "./signs";
 
 const ICON = {
   waiting: <TimeIcon />,
@@ -73,13 +75,16 @@ export function VerdictBand({ overview, first }: { overview: Overview; first: st
       <div className="band-words">
         <h1>
           {parts.map((part, index) => (
-            <span key={part} className={index === 0 ? "band-main" : "band-more"}>
-              {index > 0 && <span className="band-dash"> – </span>}
-              {part}
-            </span>
+            <Fragment key={part}>
+              <span className={index === 0 ? "band-main" : "band-more"}>
+                {part}
+                {index < parts.length - 1 && " –"}
+              </span>{" "}
+            </Fragment>
           ))}
         </h1>
         <p>{below.join(" · ")}</p>
+        <Signs overview={overview} />
       </div>
       {count > 0 && first !== undefined && (
         <Link
