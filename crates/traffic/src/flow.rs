@@ -93,9 +93,13 @@ impl Half {
         losses: &mut Losses,
         heard: &mut Vec<Heard>,
     ) {
-        if self.side.is_dull() {
+        if self.side.is_dull() && !shared.talk.is_mining() {
             self.dull_bytes += segment.bytes.len();
             return;
+        }
+        if self.side.is_dull() {
+            self.side.wake();
+            self.assembly = Assembly::default();
         }
         if segment.bytes.is_empty() && segment.cut == 0 {
             self.is_anchored |= self.assembly.start().is_none();

@@ -178,6 +178,11 @@ impl Side {
             )
     }
 
+    /// Reads on after all: the other side turned out to be mining.
+    pub fn wake(&mut self) {
+        self.stage = Stage::Lines;
+    }
+
     /// Bytes held.
     pub fn held(&self) -> usize {
         self.buffer.capacity() + self.scanner.held()

@@ -61,6 +61,14 @@ fn an_unknown_protocol_is_followed_for_its_first_bytes_and_no_further() {
 }
 
 #[test]
+fn a_side_that_began_with_noise_is_read_again_once_the_other_mines() {
+    let mut talk = named("cryptonote");
+    let want = hear(&events(&talk)).len();
+    talk.turns.insert(0, (Direction::In, vec![b'.'; 5000]));
+    assert_eq!(hear(&events(&talk)).len(), want);
+}
+
+#[test]
 fn inside_a_tunnel_the_mining_may_begin_later() {
     let mut talk = named("connect");
     let limit = Limits::default().dull_tunnel_bytes;

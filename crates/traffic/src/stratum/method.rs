@@ -22,7 +22,8 @@ pub(super) fn read(method: &str, root: &Node<'_>) -> Option<Reading> {
     }
     match method {
         "login" => login(params),
-        "submit" => submit(params),
+        "submit" | "solved" => submit(params),
+        "handshake" => handshake(params),
         "job" | "getjobtemplate" => job(method, params),
         "keepalived" => Some(Reading::miner(Dialect::Cryptonote, Verb::Other, keepalive_strength(params))),
         "getjob" => Some(Reading::miner(Dialect::Cryptonote, Verb::Other, 0).asking(Asked::Work)),
@@ -51,6 +52,13 @@ fn login(params: &Node<'_>) -> Option<Reading> {
         .with_agent(params.get("agent"));
     reading.algorithm = params.get("algo").and_then(algorithms);
     Some(reading)
+}
+
+/// First words of a web page's miner to its proxy (webminerpool): the pool and the wallet.
+fn handshake(params: &Node<'_>) -> Option<Reading> {
+    let login = params.get("login").filter(|login| login.text().is_some())?;
+    let is_real = params.get("pool").is_some_and(|pool| pool.text().is_some());
+    is_real.then(|| Reading::miner(Dialect::Cryptonote, Verb::Login, 80).with_account(Some(login), None))
 }
 
 /// One name, or a list of names joined by commas.
@@ -181,10 +189,7 @@ fn authorize(params: &Node<'_>) -> Option<Reading> {
     let is_kaspa = login.text().is_some_and(|login| login.starts_with("kaspa:"));
     let dialect = if is_kaspa { Dialect::Kaspa } else { Dialect::StratumV1 };
     let strength = if params.is_list() { 95 } else { 80 };
-    let mut reading =
-        Reading::miner(dialect, Verb::Login, strength).with_account(Some(login), params.get("worker"));
-    reading.secrets = params.items().iter().skip(1).map(|node| node.span.clone()).collect();
-    Some(reading)
+    Some(Reading::miner(dialect, Verb::Login, strength).with_account(Some(login), params.get("worker")))
 }
 
 /// `[account, job, ...]`; in EIP-1571 `[job, nonce, worker]`. Kawpow sends nonce, header and mix, Zcash a solution.
@@ -278,11 +283,11 @@ fn ethereum(method: &str, root: &Node<'_>, params: &Node<'_>) -> Option<Reading>
     match method {
         "eth_submitLogin" | "eth_login" => {
             let login = params.item(0).filter(|login| login.text().is_some())?;
-            let mut reading = Reading::miner(Dialect::EthProxy, Verb::Login, 97)
-                .with_account(Some(login), root.get("worker"))
-                .with_agent(root.get("agent"));
-            reading.secrets = params.items().iter().skip(1).map(|node| node.span.clone()).collect();
-            Some(reading)
+            Some(
+                Reading::miner(Dialect::EthProxy, Verb::Login, 97)
+                    .with_account(Some(login), root.get("worker"))
+                    .with_agent(root.get("agent")),
+            )
         }
         "eth_getWork" => Some(Reading::miner(Dialect::EthProxy, Verb::Other, 40).asking(Asked::Work)),
         "eth_submitWork" => {

@@ -11,6 +11,7 @@
 //! | `login` with `agent`, or with `rigid` | 85 | |
 //! | `login` with `pass` only | 75 | a chat could; the reply with a job settles it |
 //! | `login` with `user`, `password` | none | chats, Zabbix, CI |
+//! | `handshake` with login and pool | 80 | a web page's miner to its proxy |
 //! | `job` with blob, job_id, target | 95 | the full shape, no login needed |
 //! | `submit` with job_id, nonce, result | 96; 85 when lengths are odd; 45 when it is no hexadecimal | CI submits results too |
 //! | `keepalived` with a session id | 60, else only in a mining flow | |
@@ -106,17 +107,18 @@ impl Talk {
     }
 
     fn message(&mut self, line: &[u8], root: &Node<'_>, direction: Direction) -> Option<(Role, Stratum)> {
-        let mut methods = root.all("method").filter_map(Node::text).peekable();
-        let mut reading = if methods.peek().is_some() {
-            methods.find_map(|method| method::read(method, root))?
-        } else {
-            self.reply(root)?
+        // Miners in web pages say `type` (Coinhive's protocol) or `identifier` (webminerpool's).
+        let words = ["method", "type", "identifier"].into_iter().flat_map(|key| root.all(key));
+        let heard = words.filter_map(Node::text).find_map(|method| method::read(method, root));
+        let reading = match heard {
+            Some(reading) => reading,
+            None if root.get("method").is_none() => self.reply(root)?,
+            None => return None,
         };
         if reading.strength == 0 && !self.is_mining() {
             return None;
         }
         self.remember(root, &reading);
-        gather_secrets(root, &mut reading.secrets);
         let role = match (reading.speaker, direction) {
             (Speaker::Miner, Direction::Out) | (Speaker::Pool, Direction::In) => Role::Client,
             (Speaker::Miner, Direction::In) | (Speaker::Pool, Direction::Out) => Role::Server,
@@ -124,7 +126,7 @@ impl Talk {
         // Pings and the like are said by either side: the flow knows by now which is which.
         let role = if reading.strength == 0 { self.role.unwrap_or(role) } else { role };
         self.role = Some(role);
-        let excerpt = excerpt(line, root.span.clone(), &mut reading.secrets);
+        let excerpt = excerpt(line, root.span.clone(), secrets(root, reading.verb));
         Some((role, self.tell(reading, excerpt)))
     }
 
@@ -272,6 +274,17 @@ fn id_text(id: &Node<'_>) -> Option<String> {
     }
 }
 
+/// Positions of passwords: members by name, and in a login's list what follows the account.
+fn secrets(root: &Node<'_>, verb: StratumVerb) -> Vec<Range<usize>> {
+    let mut out = Vec::new();
+    gather_secrets(root, &mut out);
+    if verb == StratumVerb::Login {
+        let listed = root.all("params").flat_map(|params| params.items().iter().skip(1));
+        out.extend(listed.map(|node| node.span.clone()));
+    }
+    out
+}
+
 /// Positions of every password, however deep (the reader bounds the depth).
 fn gather_secrets(node: &Node<'_>, secrets: &mut Vec<Range<usize>>) {
     for (key, member) in node.members() {
@@ -289,7 +302,7 @@ fn gather_secrets(node: &Node<'_>, secrets: &mut Vec<Range<usize>>) {
 }
 
 /// The message as seen, passwords struck out, cut to its bound.
-fn excerpt(line: &[u8], span: Range<usize>, secrets: &mut [Range<usize>]) -> String {
+fn excerpt(line: &[u8], span: Range<usize>, mut secrets: Vec<Range<usize>>) -> String {
     secrets.sort_by_key(|range| range.start);
     let mut out = String::new();
     let mut at = span.start;

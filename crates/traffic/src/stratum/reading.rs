@@ -1,7 +1,5 @@
 //! What one message of a mining protocol shows by itself, before the flow adds its memory.
 
-use std::ops::Range;
-
 use minesweep_model::StratumVerb;
 
 use super::shape::{Account, account};
@@ -79,8 +77,6 @@ pub(crate) struct Reading {
     pub difficulty: Option<f64>,
     pub reported_hs: Option<f64>,
     pub asked: Option<Asked>,
-    /// Positions of passwords in the line.
-    pub secrets: Vec<Range<usize>>,
 }
 
 impl Reading {
@@ -117,7 +113,6 @@ impl Reading {
             difficulty: None,
             reported_hs: None,
             asked: None,
-            secrets: Vec::new(),
         }
     }
 
