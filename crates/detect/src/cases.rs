@@ -47,7 +47,7 @@ pub struct RuleLine {
 }
 
 /// Checks rule files and runs the cases beside them, against the rules in use. `material` is path and text, as for
-/// [`Rules::compile`]; files that are neither rules nor cases are left out.
+/// [`Rules::compile`]; cases and lists have no line of their own.
 pub fn rules_test<'a>(
     rules: &Arc<Rules>,
     material: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -63,6 +63,11 @@ pub fn rules_test<'a>(
             let cases =
                 path.strip_suffix(".yml").and_then(|stem| files.get(format!("{stem}.cases.yml").as_str()));
             lines.push(mining_line(rules, path, text, cases.copied()));
+        } else if !path.ends_with(".cases.yml") && !path.ends_with(".csv") {
+            lines.push(refused(
+                path,
+                "no engine of this version reads it; it reads YARA (.yar, .yara) and mining/*.yml".to_owned(),
+            ));
         }
     }
     lines
@@ -221,5 +226,7 @@ mod tests {
         let lines = rules_test(&rules, [("x.yar", "rule x { condition: $a }")]);
         assert_eq!(lines[0].state, RuleState::Refused);
         assert!(lines[0].reason.contains("x.yar"));
+        let lines = rules_test(&rules, [("sigma/x.yml", "title: x")]);
+        assert_eq!((lines[0].rule.as_str(), lines[0].state), ("sigma/x.yml", RuleState::Refused));
     }
 }

@@ -29,16 +29,19 @@ const KEYS: [&str; 18] = [
     "cpu-no-yield",
 ];
 
-/// Number of different keys among the words.
+/// Number of different keys among the words: as options, and quoted in a configuration that is one argument.
 pub(crate) fn count_words(words: &[String]) -> usize {
-    let is_given = |key: &str| {
-        words.iter().any(|word| {
-            let name =
-                word.strip_prefix("--").map_or(word.as_str(), |name| name.split('=').next().unwrap_or(name));
-            name == key || word.contains(&format!("\"{key}\""))
-        })
-    };
-    KEYS.iter().filter(|key| is_given(key)).count()
+    let mut found = [false; KEYS.len()];
+    for word in words {
+        let name = word
+            .strip_prefix("--")
+            .map_or(word.as_str(), |option| option.split('=').next().unwrap_or(option));
+        let has_quotes = word.contains('"');
+        for (key, found) in KEYS.iter().zip(&mut found) {
+            *found |= name == *key || has_quotes && word.split('"').any(|part| part == *key);
+        }
+    }
+    found.iter().filter(|found| **found).count()
 }
 
 #[cfg(test)]

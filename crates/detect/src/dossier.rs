@@ -121,8 +121,8 @@ impl Dossier {
         self.opening.as_ref().map(|opening| opening.state)
     }
 
-    /// Adds a process.
-    pub(crate) fn join(&mut self, key: ProcessKey, total_ms: u64) -> Joined {
+    /// Adds a process. One that ended already, since its words arrived after its end, joins as ended.
+    pub(crate) fn join(&mut self, key: ProcessKey, total_ms: u64, has_exited: bool) -> Joined {
         if self.members.contains_key(&key) {
             return Joined::Beside;
         }
@@ -136,7 +136,7 @@ impl Dossier {
             self.spent_ms = self.spent_ms.saturating_add(member.total_ms);
             joined = Joined::InPlaceOf(ended);
         }
-        self.members.insert(key, Member { total_ms, ..Member::default() });
+        self.members.insert(key, Member { total_ms, has_exited, ..Member::default() });
         joined
     }
 
@@ -219,10 +219,11 @@ impl Dossier {
     pub(crate) fn settle(&mut self, at_ms: u64, terms: &Terms<'_>) -> bool {
         let is_due = verdict::probability(self.evidence.values()) >= terms.settings.open_probability
             && verdict::has_cause(self.evidence.values());
-        if self.opening.is_none() && !(is_due && self.is_alive()) {
+        if self.opening.is_none() && !is_due {
             return false;
         }
-        let state = self.next_state();
+        // It is told open before it is told closed, also when the process ended before its words arrived.
+        let state = if self.told.is_some() { self.next_state() } else { IncidentState::Open };
         let key = self.root.key;
         let opening = self.opening.get_or_insert_with(|| Opening {
             uid: crate::ids::uid(terms.boot_id, "incident", Some(key), at_ms, 0),

@@ -109,7 +109,8 @@ impl Dossiers {
         let Some(dossier) = self.all.get_mut(&id) else { return };
         let entry = tree.get(key);
         let total_ms = entry.map_or(0, |entry| entry.activity.cpu.total_ms);
-        match dossier.join(key, total_ms) {
+        let has_exited = entry.is_some_and(|entry| entry.has_exited);
+        match dossier.join(key, total_ms, has_exited) {
             Joined::Beside => {}
             Joined::InPlaceOf(ended) => {
                 self.by_process.remove(&ended);
@@ -204,15 +205,16 @@ impl Dossiers {
         })
     }
 
-    /// Throws out the least worth keeping: the closed before mere suspicion before the open, oldest first.
+    /// Throws out the least worth keeping: what is over before what goes on, suspicion before incident, oldest first.
     fn make_room(&mut self) {
         if self.all.len() < DOSSIERS_LIMIT {
             return;
         }
         let worth = |dossier: &Dossier| match dossier.state() {
-            Some(IncidentState::Closed) => 0,
-            None => 1,
-            Some(IncidentState::Contained | IncidentState::Open) => 2,
+            None if !dossier.is_alive() => 0,
+            Some(IncidentState::Closed) => 1,
+            None => 2,
+            Some(IncidentState::Contained | IncidentState::Open) => 3,
         };
         let least = self.all.iter().min_by_key(|(id, dossier)| (worth(dossier), dossier.changed_ms, **id));
         let Some((id, is_alive)) = least.map(|(id, dossier)| (*id, dossier.is_alive())) else { return };

@@ -226,7 +226,8 @@ pub(crate) fn broken(path: &str) -> impl Fn(String) -> RuleError {
 }
 
 pub(crate) fn is_mining_rule(path: &str) -> bool {
-    path.starts_with("mining/") && path.ends_with(".yml") && !path.ends_with(".cases.yml")
+    let is_in_folder = path.starts_with("mining/") || path.contains("/mining/");
+    is_in_folder && path.ends_with(".yml") && !path.ends_with(".cases.yml")
 }
 
 pub(crate) fn is_file_rule(path: &str) -> bool {

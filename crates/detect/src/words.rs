@@ -93,7 +93,7 @@ pub(crate) fn relay(pool: &str, session: &Session, inner: &[SocketAddr]) -> Text
     let names = names.join(", ");
     let said = stratum(pool, session);
     Text::new(
-        format!("it is a relay, used by {} other addresses ({names}); {}", inner.len(), said.en),
+        format!("it is a relay for others, {} so far ({names}); {}", inner.len(), said.en),
         format!("它是中转：有 {} 个地址通过它挖矿（{names}）；{}", inner.len(), said.zh),
     )
 }

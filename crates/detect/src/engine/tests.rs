@@ -282,6 +282,15 @@ fn an_incident_closes_with_its_last_process_and_opens_again_within_ten_minutes()
 }
 
 #[test]
+fn words_that_arrive_after_the_end_of_their_process_open_an_incident_that_closes() {
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/tmp/a"))).see(exit(5, 500)).see(login(10, 500, 7, "4w"));
+    assert_eq!((run.changes()[0].0, run.changes()[0].1.state), (Change::Created, IncidentState::Open));
+    run.see(cpu(2000, 900, 0));
+    assert_eq!((run.changes()[0].0, run.only().state), (Change::Closed, IncidentState::Closed));
+}
+
+#[test]
 fn a_shared_tool_that_mined_once_is_not_held_against_everybody_who_runs_it() {
     let mut run = Run::new();
     run.see(exec(1, &process(500, 1, "/usr/bin/socat"))).see(login(10, 500, 7, "4w"));
