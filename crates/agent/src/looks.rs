@@ -95,10 +95,8 @@ impl Drop for Looks {
         self.ask = None;
         // Drained so that the thread is not stuck on a full channel; then it sees the closed queue and ends.
         while self.answers.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread for closer looks ended by a defect");
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread for closer looks ended by a defect");
         }
     }
 }

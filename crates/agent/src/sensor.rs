@@ -4,10 +4,10 @@ use std::io;
 
 use minesweep_host::{
     ProcSensor, SensorError, Source,
-    bpf::{self, BpfSensor, Options},
+    bpf::{self, BpfSensor, Options, Task},
     hidden,
 };
-use minesweep_model::{Event, What};
+use minesweep_model::{Event, Process, ProcessKey, What};
 
 use crate::{AgentError, SensorChoice};
 
@@ -33,14 +33,23 @@ pub fn fall_back(failed: &str, error: SensorError) -> Result<Box<dyn Source>, Ag
 
 /// Processes that the kernel runs and a listing of /proc does not show.
 pub fn unlisted(now_ms: u64) -> io::Result<Vec<Event>> {
-    // Without eBPF the pids are tried one by one, which finds them as well.
-    let tasks = bpf::iterate_tasks().unwrap_or_default();
+    let tasks = bpf::iterate_tasks().unwrap_or_else(|error| {
+        // The pids are then tried one by one, which finds most of them as well.
+        tracing::info!(%error, "the kernel's own list of processes cannot be read");
+        Vec::new()
+    });
     let pids: Vec<u32> = tasks.iter().map(|task| task.pid).collect();
-    let hidden = hidden::find(&pids)?;
-    let events = hidden.into_iter().filter_map(|hidden| {
-        let mut process = hidden.process?;
-        process.is_hidden = true;
+    let events = hidden::find(&pids)?.into_iter().filter_map(|hidden| {
+        let told = || tasks.iter().find(|task| task.pid == hidden.pid).map(as_told);
+        let process = hidden.process.or_else(told)?;
+        let process = Process { is_hidden: true, ..process };
         Some(Event { at_ms: now_ms, what: What::Running(Box::new(process)) })
     });
     Ok(events.collect())
+}
+
+/// What the kernel's list alone tells of a process.
+fn as_told(task: &Task) -> Process {
+    let key = ProcessKey { pid: task.pid, start_ticks: task.start_ticks };
+    Process { parent_pid: task.parent_pid, comm: task.comm.clone(), ..Process::unknown(key) }
 }

@@ -18,7 +18,7 @@ mod take;
 
 pub use sensor::ProcSensor;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use minesweep_model::{Blind, Event, HookCount};
 
@@ -38,6 +38,15 @@ pub trait Source: Send {
 
     /// What this sensor cannot see here, and why.
     fn blind(&self) -> Vec<Blind>;
+
+    /// Asks for more rounding samples for some seconds, for processes that are suspected but hardly ever switched. A
+    /// sensor without such samples has nothing to do.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    fn sample_closely(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Most events handed over at once.
@@ -55,6 +64,6 @@ pub enum SensorError {
         what: String,
         /// The kernel's answer.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }

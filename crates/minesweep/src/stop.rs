@@ -31,7 +31,8 @@ impl Stop {
     /// A flag that SIGUSR1 sets.
     pub fn on_wish() -> Result<Arc<AtomicBool>, Failure> {
         let flag = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&flag)).map_err(Failure::other)?;
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&flag))
+            .map_err(Failure::other)?;
         Ok(flag)
     }
 

@@ -1,5 +1,12 @@
 //! Block mode: no share leaves. Observe mode: nothing is changed. And nothing harmful is left when the agent dies.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
 mod support;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
@@ -156,7 +163,8 @@ fn a_run_validates_as_ocsf_and_its_recording_gives_the_same_lines() {
     ]);
     for dialect in ["cryptonote", "stratum-v1", "zcash"] {
         let miner = Running::script("miner.py", &[&port, "--dialect", dialect, "--hold"]);
-        let is_frozen = |line: &Value| line["category_uid"] == 7 && line.to_string().contains(&miner.pid().to_string());
+        let is_frozen =
+            |line: &Value| line["category_uid"] == 7 && line.to_string().contains(&miner.pid().to_string());
         watch.find(LIMIT, is_frozen).expect("an action");
         miner.kill();
     }

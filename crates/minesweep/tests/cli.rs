@@ -1,5 +1,12 @@
 //! Bad calls get one clear line that names the object and the remedy, and the right exit code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
 mod support;
 
 use std::{

@@ -1,5 +1,12 @@
 //! Whoever logs in to a pool is named within a second, in every dialect and through proxies; look-alikes stay quiet.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
 mod support;
 
 use std::time::Duration;

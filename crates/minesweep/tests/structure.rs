@@ -1,5 +1,12 @@
 //! Keeps the shape of the project: crates use only lower layers, files stay readable.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,

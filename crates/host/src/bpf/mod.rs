@@ -105,15 +105,6 @@ impl BpfSensor {
         Ok(sensor)
     }
 
-    /// Asks for rounding samples at a higher rate for some seconds, for processes that are suspected but hardly ever
-    /// switched.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn sample_closely(&mut self) -> io::Result<()> {
-        self.nudge.wake()
-    }
-
     /// Tells the kernel side who holds the connections that were there before us, and reports them.
     fn adopt_flows(&mut self) -> Result<(), SensorError> {
         let flows = map(&self.object, "flows")?;
@@ -192,6 +183,10 @@ impl Source for BpfSensor {
 
     fn blind(&self) -> Vec<Blind> {
         self.blind.clone()
+    }
+
+    fn sample_closely(&mut self) -> io::Result<()> {
+        self.nudge.wake()
     }
 }
 

@@ -80,17 +80,14 @@ impl Running {
         self.lines.recv_timeout(Duration::from_secs(30)).expect("a line of output within 30 s")
     }
 
+    /// The first line of output that fits.
+    pub fn output(&self, fits: impl Fn(&str) -> bool) -> String {
+        first(&self.lines, fits)
+    }
+
     /// The first line on stderr that fits.
     pub fn error(&self, fits: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + Duration::from_secs(30);
-        let mut seen = String::new();
-        loop {
-            match self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) if fits(&line) => return line,
-                Ok(line) => seen.push_str(&format!("{line}\n")),
-                Err(error) => panic!("no such line on stderr ({error}); seen:\n{seen}"),
-            }
-        }
+        first(&self.errors, fits)
     }
 
     /// The first JSON line that fits, within `limit`; `None` when it does not come.
@@ -164,6 +161,18 @@ impl Drop for Running {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.child.kill().unwrap();
             self.child.wait().unwrap();
+        }
+    }
+}
+
+fn first(lines: &Receiver<String>, fits: impl Fn(&str) -> bool) -> String {
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut seen = String::new();
+    loop {
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) if fits(&line) => return line,
+            Ok(line) => seen.push_str(&format!("{line}\n")),
+            Err(error) => panic!("no such line ({error}); seen:\n{seen}"),
         }
     }
 }
