@@ -68,8 +68,15 @@ describe("login", () => {
     const visitor = await Visitor.arrive(browser);
     const { page } = visitor;
     await page.goto(await demo.newLink());
+    await page.locator(".band").waitFor();
+    const other = await visitor.context.newPage();
+    await other.goto(`${origin}/incidents?state=open`);
+    await other.getByText("Live", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByText("You are logged out.").waitFor();
+    // The other tab is told by its event stream, without a click.
+    await other.getByText("Your session has ended").waitFor();
+    await other.close();
     await page.goto(`${origin}/`);
     await page.getByRole("heading", { name: "Log in" }).waitFor();
     await page.goto(await demo.newLink());
@@ -87,7 +94,8 @@ describe("the overview", () => {
     const visitor = await Visitor.arrive(browser);
     const page = await visitor.login(demo);
     const sentence = await page.locator(".band h1").innerText();
-    expect(sentence).toMatch(/^1 process is mining on web-01 – 98 % sure – since .*\d\d:\d\d – costs \d+\.\d\d USD a day$/);
+    expect(await page.title()).toBe("(1) web-01 – Minesweep");
+    expect(sentence).toMatch(/^1 process is mining on web-01 – > 99 % sure – since .*\d\d:\d\d – costs \d+\.\d\d USD a day$/);
     const card = page.locator(".mining").first();
     for (const words of ["/tmp/.x/kswapd0", "48213", "xmr.pool.example:3333", "rx/0", "3.9 kH/s"]) {
       await card.getByText(words, { exact: true }).waitFor();
@@ -209,8 +217,8 @@ describe("incidents", () => {
     const visitor = await Visitor.arrive(browser);
     const page = await visitor.login(demo);
     await go(page, INCIDENT);
-    await page.getByRole("img", { name: "Protocol, removes 90 % of the doubt" }).waitFor();
-    await page.getByText("= 0.0216, so 98 % sure").waitFor();
+    await page.getByRole("img", { name: "Protocol, removes 95 % of the doubt" }).waitFor();
+    await page.getByText("= 0.0008, so > 99 % sure").waitFor();
     await page.getByText("/bin/dash", { exact: true }).waitFor();
     await page.getByText("Raw data (JSON)").click();
     await page.locator("pre").getByText('"uid": "inc-7c1e9a40"').waitFor();

@@ -57,7 +57,7 @@ it.runIf(ASKED !== "guide")("every page in every look", { timeout: 600_000 }, as
   const pages = { overview: "/", incidents: "/incidents", incident: INCIDENT, contained: "/incidents/inc-51b07d2f" };
   for (const theme of ["light", "dark"] as const) {
     for (const lang of ["en", "zh"] as const) {
-      for (const width of [390, 1440]) {
+      for (const width of [390, 1440, 2560]) {
         for (const [name, at] of Object.entries(pages)) {
           const file = path.join(ASKED, `${name}-${lang}-${theme}-${width}.png`);
           await picture(demo, at, { theme, lang, width }, file, true);

@@ -1,5 +1,6 @@
 // The one way to the server: typed calls, the header that POST needs, and what a 401 means.
 import createClient from "openapi-fetch";
+import { readClock } from "./clock";
 import type { paths } from "./schema";
 
 // An answer that is not what was asked for. `status` 0: no answer at all.
@@ -18,22 +19,10 @@ export function onSessionLost(handler: () => void): void {
   sessionLost = handler;
 }
 
-// The server's clock minus this browser's, milliseconds: times on the page are the server's. The Date header has
-// whole seconds, so less than 2 s of difference is taken for none.
-let clockOffsetMs = 0;
-export const serverNow = (): number => Date.now() + clockOffsetMs;
-
-function readClock(response: Response): void {
-  const date = Date.parse(response.headers.get("date") ?? "");
-  if (Number.isNaN(date)) return;
-  const offset = date - Date.now();
-  clockOffsetMs = Math.abs(offset) < 2000 ? 0 : offset;
-}
-
 const client = createClient<paths>({ baseUrl: window.location.origin });
 client.use({
   onResponse({ response, schemaPath }) {
-    readClock(response);
+    readClock(response.headers.get("date"));
     if (response.status === 401 && schemaPath !== "/api/login") sessionLost();
   },
 });

@@ -5,7 +5,7 @@
 // Does not keep reports: what is missed while the line is down is asked for when it is back.
 import type { QueryClient, QueryKey } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
-import { api, serverNow } from "./client";
+import { api } from "./client";
 import { keys } from "./queries";
 import type { Incident, Load, Overview, Report } from "./types";
 
@@ -17,7 +17,7 @@ const POINTS = 360;
 // At most one refetch a second for each list, however fast reports come.
 const REFETCH_MS = 1000;
 // The browser retries a broken line by itself, but gives up on a refusal (a full or restarting server).
-const RETRY_FIRST_MS = 2000;
+const RETRY_FIRST_MS = 250;
 const RETRY_LAST_MS = 30_000;
 
 export function withLoad(overview: Overview | undefined, load: Load): Overview | undefined {
@@ -143,26 +143,3 @@ export class Live {
 }
 
 export const useLive = (live: Live): LiveState => useSyncExternalStore(live.subscribe, live.current);
-
-// The present time of the server, new every 5 s, shared by all hints of the kind "3 min ago".
-const TICK_MS = 5000;
-let now = serverNow();
-const tickers = new Set<() => void>();
-let timer: ReturnType<typeof setInterval> | undefined;
-
-function subscribeNow(listener: () => void): () => void {
-  tickers.add(listener);
-  timer ??= setInterval(() => {
-    now = serverNow();
-    for (const ticker of tickers) ticker();
-  }, TICK_MS);
-  return () => {
-    tickers.delete(listener);
-    if (tickers.size === 0) {
-      clearInterval(timer);
-      timer = undefined;
-    }
-  };
-}
-
-export const useNow = (): number => useSyncExternalStore(subscribeNow, () => now);

@@ -6,8 +6,8 @@ import { NavLink, Outlet, useLocation } from "react-router";
 import BugIcon from "tdesign-icons-react/esm/components/bug";
 import DashboardIcon from "tdesign-icons-react/esm/components/dashboard";
 import LogoutIcon from "tdesign-icons-react/esm/components/logout";
-import MenuIcon from "tdesign-icons-react/esm/components/menu";
 import RefreshIcon from "tdesign-icons-react/esm/components/refresh";
+import ViewListIcon from "tdesign-icons-react/esm/components/view-list";
 import WifiIcon from "tdesign-icons-react/esm/components/wifi";
 import { Button } from "tdesign-react/es/button";
 import { Drawer } from "tdesign-react/es/drawer";
@@ -51,11 +51,11 @@ function LiveTag({ live }: { live: Live }) {
       <Tag
         className="tag live"
         variant="light-outline"
-        theme={isLive ? "success" : "warning"}
+        theme={isLive ? "success" : state === "connecting" ? "default" : "warning"}
         icon={isLive ? <WifiIcon /> : <RefreshIcon />}
         title={isLive ? t("app.liveHint") : t("app.reconnectingHint")}
       >
-        {isLive ? t("app.live") : t("app.reconnecting")}
+        {t(`app.${state}`)}
       </Tag>
     </span>
   );
@@ -87,7 +87,7 @@ export function Frame({ live, logout }: { live: Live; logout: () => void }) {
             className="only-narrow"
             variant="text"
             shape="square"
-            icon={<MenuIcon />}
+            icon={<ViewListIcon />}
             aria-label={t("app.menu")}
             aria-expanded={isOpen}
             onClick={() => setOpen(true)}

@@ -16,7 +16,7 @@ interface Node {
 }
 
 // Everything that the findings know of processes, by pid and start: the incident lists the others only by key.
-export function knownProcesses(incident: Incident): Map<string, Process> {
+function knownProcesses(incident: Incident): Map<string, Process> {
   const known = new Map<string, Process>();
   const name = (process: Process) => `${process.key.pid}/${process.key.start_ticks}`;
   for (const finding of incident.findings) {

@@ -21,7 +21,7 @@ interface Moment {
 
 type Verb = "freeze" | "thaw" | "kill" | "cut_socket";
 
-export function verbOf(outcome: Outcome): Verb {
+function verbOf(outcome: Outcome): Verb {
   const { action } = outcome;
   if ("freeze" in action) return "freeze";
   if ("thaw" in action) return "thaw";

@@ -5,7 +5,7 @@ import { Link, useParams } from "react-router";
 import FileSearchIcon from "tdesign-icons-react/esm/components/file-search";
 import { Progress } from "tdesign-react/es/progress";
 import { ApiError } from "../api/client";
-import { useNow } from "../api/live";
+import { useNow } from "../api/clock";
 import { incidentQuery, overviewQuery } from "../api/queries";
 import type { Incident } from "../api/types";
 import { ago, clock, percent, visible } from "../format";
@@ -14,8 +14,10 @@ import { AdviceSection, DoneSection, MoneySection, RawSection, WhereSection } fr
 import { EvidenceSection } from "../incident/evidence";
 import { ProcessSection } from "../incident/process";
 import { StorySection } from "../incident/story";
+import { useWide } from "../parts/media";
 import { Failed, Nothing, Waiting } from "../parts/notices";
 import { SeverityTag, StateTag } from "../parts/tags";
+import { useTitle } from "../parts/title";
 import { useLang } from "../settings";
 
 function Trail() {
@@ -32,14 +34,16 @@ function Head({ incident }: { incident: Incident }) {
   const text = useText();
   const lang = useLang();
   const now = useNow();
+  const isWide = useWide();
+  useTitle(text(incident.title));
   const sure = percent(lang, incident.mining.probability);
   return (
     <section className={`band band-${incident.state === "open" ? "mining" : incident.state}`}>
       <div className="sure" role="img" aria-label={`${t("field.probability")}: ${sure}`}>
         <Progress
           theme="circle"
-          size="88"
-          strokeWidth={8}
+          size={isWide ? "88" : "64"}
+          strokeWidth={isWide ? 8 : 6}
           percentage={Math.round(incident.mining.probability * 100)}
           status="active"
           color={incident.state === "open" ? "var(--td-error-color)" : "var(--td-text-color-secondary)"}

@@ -18,6 +18,7 @@ import { Cost, Unknown } from "../parts/facts";
 import { useWide } from "../parts/media";
 import { Failed, Nothing, Section, Waiting } from "../parts/notices";
 import { Share, StateTag } from "../parts/tags";
+import { useTitle } from "../parts/title";
 import { When } from "../parts/when";
 import { LongWord, Word } from "../parts/words";
 import { useLang } from "../settings";
@@ -64,10 +65,10 @@ function AsTable({ rows, price }: { rows: IncidentSummary[]; price: Overview["pr
           colKey: "probability",
           title: t("field.probability"),
           width: 150,
-          cell: ({ row }) => <Share share={row.probability} label={t("field.probability")} tone="danger" />,
+          cell: ({ row }) => <Share share={row.probability} label={t("field.probability")} tone={row.state === "open" ? "danger" : "brand"} />,
         },
         { colKey: "pool", title: `${t("field.pool")} / ${t("field.wallet")}`, width: "24%", cell: ({ row }) => <Where incident={row} /> },
-        { colKey: "since_ms", title: t("field.since"), width: 120, cell: ({ row }) => <When atMs={row.since_ms} /> },
+        { colKey: "since_ms", title: t("field.since"), width: 150, cell: ({ row }) => <When atMs={row.since_ms} /> },
         {
           colKey: "cost",
           title: t("field.cost"),
@@ -96,7 +97,7 @@ function AsList({ rows, price }: { rows: IncidentSummary[]; price: Overview["pri
             <When atMs={row.since_ms} />
           </div>
           <Title incident={row} />
-          <Share share={row.probability} label={t("field.probability")} tone="danger" />
+          <Share share={row.probability} label={t("field.probability")} tone={row.state === "open" ? "danger" : "brand"} />
           <Where incident={row} />
           <span className="soft">
             {t("field.cost")}: <Cost amount={row.cost} price={price} />
@@ -109,6 +110,7 @@ function AsList({ rows, price }: { rows: IncidentSummary[]; price: Overview["pri
 
 export default function Incidents() {
   const { t } = useTranslation();
+  useTitle(t("incidents.title"));
   const isWide = useWide();
   const [params, setParams] = useSearchParams();
   const state = filterOf(params.get("state"));

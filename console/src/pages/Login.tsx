@@ -11,6 +11,7 @@ import { queryClient } from "../api/queries";
 import { Brand } from "../frame/Brand";
 import { Switches } from "../frame/Switches";
 import { Notice } from "../parts/notice";
+import { useTitle } from "../parts/title";
 
 // The token in a link, or the token itself.
 export function tokenOf(text: string): string {
@@ -60,6 +61,7 @@ function ProblemNotice({ problem }: { problem: Problem }) {
 
 export function Login() {
   const { t } = useTranslation();
+  useTitle(t("login.title"));
   const navigate = useNavigate();
   const location = useLocation();
   const state = location.state as { why?: "lost" | "bye"; from?: string } | null;

@@ -11,6 +11,7 @@ import { Detections } from "../parts/detections";
 import { BlindSpots, Health } from "../parts/health";
 import { MiningCard } from "../parts/mining-card";
 import { Failed, Nothing, Section, Waiting } from "../parts/notices";
+import { useTitle } from "../parts/title";
 import { VerdictBand } from "../parts/verdict-band";
 
 const LoadChart = lazy(() => import("../parts/load-chart"));
@@ -77,6 +78,9 @@ function LoadSection({ overview, incidents }: { overview: OverviewData; incident
 
 export function Overview() {
   const overview = useQuery(overviewQuery);
+  const mining = overview.data?.mining_now.processes ?? 0;
+  // The tab itself says that something mines.
+  useTitle(`${mining > 0 ? `(${mining}) ` : ""}${overview.data?.host.name ?? ""}`);
   const open = useInfiniteQuery(incidentsQuery("open", ""));
   const all = useInfiniteQuery(incidentsQuery("all", ""));
   const openItems = useMemo(() => open.data?.pages.flatMap((page) => page.items) ?? [], [open.data]);

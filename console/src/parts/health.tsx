@@ -11,7 +11,7 @@ import { type Fact, Facts } from "./facts";
 import { useSensor } from "./signs";
 import { Section } from "./notices";
 
-const KNOWN_BLIND = ["exec", "fork", "exit", "connect", "accept", "bytes", "rounding", "maps", "msr", "gpu"] as const;
+const KNOWN_BLIND = ["exec", "fork", "exit", "connect", "accept", "bytes", "rounding", "maps", "msr", "gpu", "pids", "settings"] as const;
 type KnownBlind = (typeof KNOWN_BLIND)[number];
 const isKnown = (what: string): what is KnownBlind => (KNOWN_BLIND as readonly string[]).includes(what);
 
@@ -28,7 +28,7 @@ export function BlindSpots({ blind }: { blind: Overview["blind"] }) {
       message={
         <ul>
           {blind.map((spot) => (
-            <li key={spot.what}>
+            <li key={`${spot.what} ${spot.why.en}`}>
               <b>{isKnown(spot.what) ? t(`blind.${spot.what}`) : t("blind.other", { what: visible(spot.what) })}</b>
               <span>{visible(text(spot.why))}</span>
             </li>

@@ -6,30 +6,15 @@ import * as echarts from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { useNow } from "../api/live";
+import { useNow } from "../api/clock";
 import type { Overview } from "../api/types";
 import { clock, percent } from "../format";
 import { useLang, useTheme } from "../settings";
+import { type Point, withGaps } from "./series";
 
 echarts.use([LineChart, GridComponent, TooltipComponent, MarkLineComponent, AriaComponent, SVGRenderer]);
 
 const HOUR_MS = 3_600_000;
-// A gap longer than this is drawn as a gap: nobody looked then.
-const GAP_MS = 60_000;
-
-type Point = [number, number | null];
-
-export function withGaps(series: Overview["series"]): Point[] {
-  const points: Point[] = [];
-  let before: number | undefined;
-  for (const { at_ms, cpu_percent } of series) {
-    if (before !== undefined && at_ms - before > GAP_MS) points.push([before + 1, null]);
-    points.push([at_ms, Math.round(cpu_percent * 10) / 10]);
-    before = at_ms;
-  }
-  return points;
-}
-
 const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export default function LoadChart({ series, marks }: { series: Overview["series"]; marks: number[] }) {

@@ -6,7 +6,7 @@ import ErrorTriangleFilledIcon from "tdesign-icons-react/esm/components/error-tr
 import HelpCircleFilledIcon from "tdesign-icons-react/esm/components/help-circle-filled";
 import SecuredIcon from "tdesign-icons-react/esm/components/secured";
 import TimeIcon from "tdesign-icons-react/esm/components/time";
-import { useNow } from "../api/live";
+import { useNow } from "../api/clock";
 import type { Overview } from "../api/types";
 import { ago, clock, duration, hashRate, money, percent, visible } from "../format";
 import { useLang } from "../settings";
@@ -78,7 +78,7 @@ export function VerdictBand({ overview, first }: { overview: Overview; first: st
             <Fragment key={part}>
               <span className={index === 0 ? "band-main" : "band-more"}>
                 {part}
-                {index < parts.length - 1 && " –"}
+                {index < parts.length - 1 && <span className="band-dash"> –</span>}
               </span>{" "}
             </Fragment>
           ))}

@@ -1,5 +1,5 @@
 // A time: local clock, how long ago, and the whole of it on hover.
-import { useNow } from "../api/live";
+import { useNow } from "../api/clock";
 import { ago, clock, fullTime } from "../format";
 import { useLang } from "../settings";
 

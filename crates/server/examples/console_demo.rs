@@ -227,7 +227,7 @@ fn evidence(rule: &str, group: Group, weight: f64, at_ms: u64, text: Text) -> Ev
     Evidence { rule: rule.to_owned(), group, weight, text, at_ms }
 }
 
-/// Probability from the strongest evidence of each group.
+/// Probability from the strongest evidence of each group, as in docs/spec/verdict.md; so are the weights.
 fn probability(evidence: &[Evidence]) -> f64 {
     let mut strongest: Vec<&Evidence> = Vec::new();
     for one in evidence {
@@ -310,16 +310,20 @@ fn randomx(why: Text) -> Said<'static> {
 /// How long the miner of the first page has been at it.
 const WEB_MINER_AGE_MS: u64 = 47 * MINUTE_MS;
 
+fn web_miner_process(since_ms: u64) -> Process {
+    let mut root = process(48_213, 48_209, 33, "/tmp/.x/kswapd0", &["./kswapd0", "-c", ".c.json"], since_ms);
+    root.cwd = "/tmp/.x".to_owned();
+    root.origin = Origin::Deleted;
+    root.threads = 9;
+    root
+}
+
 fn web_miner(now_ms: u64) -> Incident {
     let uid = "inc-7c1e9a40";
     let since_ms = now_ms - WEB_MINER_AGE_MS;
     let shell = ["sh", "-c", "cd /tmp/.x && ./kswapd0 -c .c.json"];
     let parent = process(48_209, 912, 33, "/bin/dash", &shell, since_ms - 2 * SECOND_MS);
-    let mut root = process(48_213, 48_209, 33, "/tmp/.x/kswapd0", &["./kswapd0", "-c", ".c.json"], since_ms);
-    root.cwd = "/tmp/.x".to_owned();
-    root.origin = Origin::Deleted;
-    root.threads = 9;
-    root.comm = "kswapd0".to_owned();
+    let root = web_miner_process(since_ms);
     let evidence = web_miner_evidence(since_ms);
     let mut login = detection(
         stratum(Text::new(
@@ -380,7 +384,7 @@ fn web_miner_evidence(since_ms: u64) -> Vec<Evidence> {
         evidence(
             "mining.stratum",
             Group::Protocol,
-            0.9,
+            0.95,
             since_ms,
             Text::new(
                 "login, jobs and shares of the cryptonote dialect, 38 shares taken",
@@ -390,28 +394,28 @@ fn web_miner_evidence(since_ms: u64) -> Vec<Evidence> {
         evidence(
             "mining.randomx",
             Group::Compute,
-            0.7,
+            0.92,
             since_ms,
             Text::new("all four rounding modes, 51 % nearest", "出现全部四种舍入模式，其中就近舍入占 51%"),
         ),
         evidence(
             "mining.randomx-memory",
-            Group::Compute,
-            0.5,
+            Group::Tuning,
+            0.75,
             since_ms,
             Text::new("a map of 2080 MiB and 8 of 2 MiB", "一块 2080 MiB 的映射和 8 块 2 MiB 的映射"),
         ),
         evidence(
             "mining.hugepages",
             Group::Tuning,
-            0.2,
+            0.6,
             since_ms,
             Text::new("it asked for 1168 huge pages", "申请了 1168 个大页"),
         ),
         evidence(
             "mining.steady-cpu",
             Group::Load,
-            0.1,
+            0.2,
             since_ms,
             Text::new("7.1 processors, steady within 2 %", "占用 7.1 个处理器，波动在 2% 以内"),
         ),
@@ -464,9 +468,7 @@ fn busy_encoder(now_ms: u64) -> Detection {
     detection(said, now_ms - 4 * HOUR_MS, Some(&root), None)
 }
 
-fn container_miner(now_ms: u64) -> Incident {
-    let uid = "inc-51b07d2f";
-    let since_ms = now_ms - 26 * HOUR_MS;
+fn container_miner_process(since_ms: u64) -> Process {
     let mut root =
         process(21_877, 21_850, 0, "/usr/local/bin/app-worker", &["app-worker", "--threads=2"], since_ms);
     root.inner_pid = Some(7);
@@ -475,11 +477,18 @@ fn container_miner(now_ms: u64) -> Incident {
         id: "9d3f0c5b7a1e4f628c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d".to_owned(),
         runtime: "docker".to_owned(),
     });
+    root
+}
+
+fn container_miner(now_ms: u64) -> Incident {
+    let uid = "inc-51b07d2f";
+    let since_ms = now_ms - 26 * HOUR_MS;
+    let root = container_miner_process(since_ms);
     let helpers = [21_880, 21_881].map(|pid| ProcessKey { pid, start_ticks: u64::from(pid) * 10 });
     let evidence = vec![evidence(
         "mining.stratum",
         Group::Protocol,
-        0.9,
+        0.95,
         since_ms,
         Text::new("subscribe, authorize and notify of stratum v1", "Stratum v1 的订阅、授权和任务通知"),
     )];
@@ -538,14 +547,14 @@ fn gpu_miner(now_ms: u64) -> Incident {
         evidence(
             "mining.pool-name",
             Group::Intel,
-            0.6,
+            0.45,
             since_ms,
             Text::new("it asked for eth.pool.example, a known pool", "查询了已知矿池 eth.pool.example"),
         ),
         evidence(
             "mining.miner-file",
             Group::File,
-            0.6,
+            0.85,
             since_ms,
             Text::new("the file holds the settings of a GPU miner", "文件中含有显卡挖矿程序的配置"),
         ),
