@@ -21,7 +21,9 @@ def answers(message):
         return [{"id": number, "jsonrpc": "2.0", "error": None, "result": {"id": "s1", "job": CRYPTONOTE_JOB, "extensions": ["algo", "keepalive"], "status": "OK"}}]
     if verb == "mining.subscribe":
         return [{"id": number, "result": [[["mining.notify", "ae68"]], "08000002", 4], "error": None}]
-    if verb in ("mining.authorize", "mining.hello"):
+    if verb == "mining.hello":
+        return [{"id": number, "result": {"proto": "EthereumStratum/2.0.0", "encoding": "plain", "resume": "0", "timeout": "b4", "maxerrors": "5", "node": "pool/1"}, "error": None}]
+    if verb == "mining.authorize":
         return [{"id": number, "result": True, "error": None}, {"id": None, "method": "mining.set_difficulty", "params": [2048]}, NOTIFY]
     if verb == "eth_submitLogin":
         return [{"id": number, "jsonrpc": "2.0", "result": True}]

@@ -8,9 +8,9 @@ mod load;
 mod process;
 mod said;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use minesweep_model::{Change, Detection, Event, Host, Incident, Outcome, Process, ProcessKey, What};
+use minesweep_model::{Change, Detection, Event, Host, Incident, Outcome, Process, ProcessKey, Said, What};
 
 use crate::{
     dossiers::Dossiers,
@@ -66,6 +66,8 @@ pub struct Engine {
     looks: Looks,
     /// What was told of connections whose process is not known.
     unowned: Activity,
+    /// Connections that said hello to a pool and have not named a wallet yet, by cookie: when, and the words.
+    greeted: BTreeMap<u64, (u64, Said)>,
 }
 
 impl Engine {
@@ -82,6 +84,7 @@ impl Engine {
             sustained: SustainedLoad::default(),
             looks: Looks::default(),
             unowned: Activity::default(),
+            greeted: BTreeMap::new(),
         }
     }
 
@@ -90,6 +93,7 @@ impl Engine {
     pub fn observe(&mut self, event: &Event) -> Vec<Output> {
         let mut out = Vec::new();
         let at_ms = event.at_ms;
+        self.tell_greeted(at_ms, &mut out);
         match &event.what {
             What::Host(host) => self.host = host.clone(),
             What::Running(process) => self.running(process, at_ms, &mut out),
@@ -97,7 +101,10 @@ impl Engine {
             What::Exec(process) => self.exec(process, at_ms, &mut out),
             What::Exit { process } => self.exit(*process, at_ms, &mut out),
             What::Connect(flow) | What::Accept(flow) => self.flows.open(flow),
-            What::Closed { cookie } => self.flows.close(*cookie),
+            What::Closed { cookie } => {
+                self.tell_greeting(*cookie, at_ms, &mut out);
+                self.flows.close(*cookie);
+            }
             What::Said(said) => self.said(said, at_ms, &mut out),
             What::Rounding(rounding) => self.rounding(rounding, at_ms, &mut out),
             What::Cpu(sample) => self.cpu(sample, at_ms, &mut out),

@@ -1,6 +1,6 @@
 //! What was said on the wire: mining protocols, and names that are on the list of pools.
 
-use minesweep_model::{ProcessKey, Role, Said, Severity, Stratum, Utterance};
+use minesweep_model::{ProcessKey, Role, Said, Severity, Stratum, StratumVerb, Utterance};
 
 use super::{Engine, Output};
 use crate::{
@@ -23,6 +23,10 @@ const STRATUM_UNSURE_SHARE: f64 = 0.85;
 /// Marks, among the things a process is told for, that it relays and that it serves.
 const RELAYS: u64 = u64::MAX;
 const SERVES: u64 = u64::MAX - 1;
+/// How long a hello waits for the login; a miner sends it with the answer, a round trip later.
+const GREETING_MS: u64 = 1000;
+/// Most connections that wait; further ones are told at once.
+const GREETED_LIMIT: usize = 256;
 /// What is left of the weight of a name that only a crawler found.
 const CANDIDATE_SHARE: f64 = 1.0 / 3.0;
 
@@ -54,8 +58,53 @@ impl Engine {
             self.note_end(key, said);
         }
         match said.role {
+            Role::Client if self.waits_for_login(said, stratum, at_ms) => {}
             Role::Client => self.mines(owner, said, at_ms, out),
             Role::Server => self.serves(owner, said, at_ms, out),
+        }
+    }
+
+    /// A hello is followed by the login that names the wallet; it is told together with it, if that comes soon.
+    fn waits_for_login(&mut self, said: &Said, stratum: &Stratum, at_ms: u64) -> bool {
+        let is_greeting = match stratum.verb {
+            StratumVerb::Hello | StratumVerb::Welcome | StratumVerb::Difficulty | StratumVerb::Other => true,
+            StratumVerb::Login
+            | StratumVerb::Job
+            | StratumVerb::Share
+            | StratumVerb::Accepted
+            | StratumVerb::Rejected => false,
+        };
+        let is_new = self
+            .flows
+            .session(said.cookie)
+            .is_some_and(|session| session.told == Told::Nothing && session.facts.wallet.value().is_none());
+        let has_room = self.greeted.len() < GREETED_LIMIT || self.greeted.contains_key(&said.cookie);
+        if is_greeting && is_new && has_room {
+            self.greeted.entry(said.cookie).or_insert_with(|| (at_ms, said.clone()));
+            return true;
+        }
+        self.greeted.remove(&said.cookie);
+        false
+    }
+
+    /// Tells of those that said hello a second ago and no more.
+    pub(super) fn tell_greeted(&mut self, at_ms: u64, out: &mut Vec<Output>) {
+        let is_over = |since_ms: u64| at_ms.saturating_sub(since_ms) >= GREETING_MS;
+        let over: Vec<u64> = self
+            .greeted
+            .iter()
+            .filter(|(_, (since, _))| is_over(*since))
+            .map(|(cookie, _)| *cookie)
+            .collect();
+        for cookie in over {
+            self.tell_greeting(cookie, at_ms, out);
+        }
+    }
+
+    /// Tells of a connection that said hello, now that no more is to be waited for.
+    pub(super) fn tell_greeting(&mut self, cookie: u64, at_ms: u64, out: &mut Vec<Output>) {
+        if let Some((_, said)) = self.greeted.remove(&cookie) {
+            self.mines(self.flows.owner(&said), &said, at_ms, out);
         }
     }
 

@@ -126,9 +126,38 @@ fn a_login_is_told_at_once_and_opens_an_incident_with_pool_and_wallet() {
 }
 
 #[test]
-fn a_subscription_is_told_at_once_and_once_more_under_the_same_uid_when_the_wallet_is_said() {
+fn a_subscription_is_told_with_the_login_that_follows_it() {
     let mut run = Run::new();
     run.see(stratum(10, 500, 7, Role::Client, StratumVerb::Hello, None));
+    run.see(stratum(15, 500, 7, Role::Client, StratumVerb::Welcome, None));
+    assert!(run.detections().is_empty());
+    run.see(login(20, 500, 7, "4wallet"));
+    assert_eq!(run.detections()[0].mining.wallet.as_deref(), Some("4wallet"));
+    run.see(login(2000, 500, 7, "4wallet"));
+    assert!(run.detections().is_empty(), "nothing waits any more");
+}
+
+#[test]
+fn a_subscription_without_a_login_is_told_when_work_comes_the_connection_ends_or_a_second_has_passed() {
+    let closed = Event { at_ms: 30, what: What::Closed { cookie: 7 } };
+    let passed = Event { at_ms: 1010, what: What::Closed { cookie: 8 } };
+    for then in [stratum(20, 500, 7, Role::Client, StratumVerb::Job, None), closed, passed] {
+        let mut run = Run::new();
+        run.see(stratum(10, 500, 7, Role::Client, StratumVerb::Hello, None));
+        assert!(run.detections().is_empty());
+        run.see(then);
+        assert_eq!(run.detections().len(), 1);
+    }
+    let mut run = Run::new();
+    run.see(stratum(10, 500, 7, Role::Client, StratumVerb::Hello, None));
+    run.see(Event { at_ms: 1009, what: What::Closed { cookie: 8 } });
+    assert!(run.detections().is_empty(), "it waits a second, not less");
+}
+
+#[test]
+fn a_session_is_told_once_more_under_the_same_uid_when_the_wallet_is_said() {
+    let mut run = Run::new();
+    run.see(stratum(10, 500, 7, Role::Client, StratumVerb::Job, None));
     let first = run.detections()[0].clone();
     assert_eq!((first.mining.wallet.clone(), run.looks()), (None, 1));
     run.see(login(20, 500, 7, "4wallet"));
@@ -193,16 +222,9 @@ fn a_miner_that_turns_out_to_be_a_relay_is_told_so() {
 }
 
 #[test]
-fn block_mode_freezes_and_cuts_at_the_first_words_and_observe_mode_does_nothing() {
+fn block_mode_freezes_and_cuts_at_the_login_and_observe_mode_does_nothing() {
     let mut run = Run::new();
-    run.see(exec(5, &process(500, 1, "/tmp/a"))).see(stratum(
-        10,
-        500,
-        7,
-        Role::Client,
-        StratumVerb::Hello,
-        None,
-    ));
+    run.see(exec(5, &process(500, 1, "/tmp/a"))).see(login(10, 500, 7, "4w"));
     assert!(run.plan(Mode::Observe).is_empty());
     let cut = Action::CutSocket { process: key(500), cookie: 7 };
     assert_eq!(run.plan(Mode::Block), [freeze(500), cut, freeze(500)], "detection, then incident");
