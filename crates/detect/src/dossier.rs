@@ -22,6 +22,9 @@ const OUTCOMES_LIMIT: usize = 256;
 const FIGURES_EVERY_MS: u64 = 60_000;
 /// A pool, wallet or process that only changes is told at most this often; a new one at once.
 const CHANGES_EVERY_MS: u64 = 5_000;
+/// Share of the strongest sign of a dossier that makes a member a miner. A script that has a pool in its arguments and
+/// a busy runner stand beside their miner; they are not it.
+const MINER_SHARE: f64 = 0.5;
 /// A change of the probability that a reader cares about.
 const PROBABILITY_STEP: f64 = 0.05;
 
@@ -33,8 +36,10 @@ pub(crate) struct Member {
     /// Processors it kept busy when last seen.
     pub(crate) busy: f64,
     pub(crate) has_exited: bool,
-    /// It is here for what it did, not for whose child it is.
-    pub(crate) has_evidence: bool,
+    /// Weight of the strongest that it did itself; 0 when it is here for whose child it is.
+    pub(crate) weight: f64,
+    /// It only passes on what others mine.
+    pub(crate) only_relays: bool,
     is_stopped: bool,
 }
 
@@ -145,6 +150,35 @@ impl Dossier {
         if let Some(member) = self.members.remove(&key) {
             self.spent_ms = self.spent_ms.saturating_add(member.total_ms);
         }
+    }
+
+    /// Takes what is known of a member.
+    pub(crate) fn learn(&mut self, key: ProcessKey, facts: &Facts) {
+        self.facts.merge(facts);
+        if let Some(member) = self.members.get_mut(&key) {
+            member.only_relays = facts.only_relays();
+        }
+    }
+
+    /// Holds something against a member.
+    pub(crate) fn charge(&mut self, key: ProcessKey, weight: f64) {
+        if let Some(member) = self.members.get_mut(&key) {
+            member.weight = member.weight.max(weight);
+        }
+    }
+
+    /// The member only passes on what others mine.
+    pub(crate) fn only_relays(&self, key: ProcessKey) -> bool {
+        self.members.get(&key).is_some_and(|member| member.only_relays)
+    }
+
+    /// Members that mine themselves: who relays is none, nor who only has a weak sign beside somebody's strong one.
+    pub(crate) fn miners(&self) -> impl Iterator<Item = ProcessKey> {
+        let strongest = self.members.values().map(|member| member.weight).fold(0.0, f64::max);
+        let mines = move |member: &Member| {
+            !member.only_relays && member.weight > 0.0 && member.weight >= strongest * MINER_SHARE
+        };
+        self.members.iter().filter(move |(_, member)| mines(member)).map(|(key, _)| *key)
     }
 
     /// Takes in a piece of evidence: of one rule the strongest counts, the newest dates it.
@@ -275,6 +309,9 @@ impl Dossier {
         let mut mining =
             Mining { probability: verdict::probability(self.evidence.values()), ..Mining::default() };
         self.facts.fill(&mut mining);
+        if self.miners().next().is_some() {
+            mining.kind = self.facts.own_kind();
+        }
         let running = || self.members.iter().filter(|(_, member)| !member.has_exited);
         let busy: f64 = running().map(|(_, member)| member.busy.round()).sum();
         mining.hash_rate_hs = self.facts.rate_hs;

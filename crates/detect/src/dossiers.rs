@@ -82,9 +82,6 @@ impl Dossiers {
             }
         };
         self.join(tree, id, key);
-        if let Some(member) = self.all.get_mut(&id).and_then(|dossier| dossier.members.get_mut(&key)) {
-            member.has_evidence = true;
-        }
         if !is_interpreter(&process)
             && self.by_file.len() < INDEX_LIMIT
             && let Some(file) = process.file
@@ -134,7 +131,7 @@ impl Dossiers {
         let Some(id) = self.of(process.key) else { return };
         let is_same_file = process.file.is_some_and(|file| self.by_file.get(&file) == Some(&id));
         let Some(dossier) = self.all.get_mut(&id) else { return };
-        let has_evidence = dossier.members.get(&process.key).is_some_and(|member| member.has_evidence);
+        let has_evidence = dossier.members.get(&process.key).is_some_and(|member| member.weight > 0.0);
         if !has_evidence && !is_same_file {
             dossier.leave(process.key);
             self.by_process.remove(&process.key);

@@ -100,7 +100,7 @@ impl Engine {
             What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
             What::Exec(process) => self.exec(process, at_ms, &mut out),
             What::Exit { process } => self.exit(*process, at_ms, &mut out),
-            What::Connect(flow) | What::Accept(flow) => self.flows.open(flow),
+            What::Connect(flow) | What::Accept(flow) => self.opened(flow),
             What::Closed { cookie } => {
                 self.tell_greeting(*cookie, at_ms, &mut out);
                 self.flows.close(*cookie);

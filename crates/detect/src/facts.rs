@@ -91,6 +91,8 @@ pub(crate) struct Facts {
     pub(crate) rate_hs: Option<f64>,
     /// It passes on what others mine.
     pub(crate) is_relay: bool,
+    /// It computes hashes itself, whatever it passes on.
+    pub(crate) computes: bool,
     /// It keeps a graphics processor busy.
     pub(crate) uses_gpu: bool,
 }
@@ -104,6 +106,7 @@ impl Facts {
         self.algorithm.merge(&other.algorithm);
         self.rate_hs = other.rate_hs.or(self.rate_hs);
         self.is_relay |= other.is_relay;
+        self.computes |= other.computes;
         self.uses_gpu |= other.uses_gpu;
     }
 
@@ -121,17 +124,22 @@ impl Facts {
 
     /// Kind of mining.
     pub(crate) fn kind(&self) -> Kind {
+        if self.only_relays() { Kind::Relay } else { self.own_kind() }
+    }
+
+    /// It passes on what others mine, and was not seen to mine itself. A miner can let a helper of its own log in
+    /// through it; what it computes it cannot pass off as somebody else's.
+    pub(crate) fn only_relays(&self) -> bool {
+        self.is_relay && !self.computes
+    }
+
+    /// Kind of the mining that is not passed on.
+    pub(crate) fn own_kind(&self) -> Kind {
         let is_gpu_algorithm = self
             .algorithm
             .value()
             .is_some_and(|name| GPU_ALGORITHMS.iter().any(|known| known.eq_ignore_ascii_case(name)));
-        if self.is_relay {
-            Kind::Relay
-        } else if self.uses_gpu || is_gpu_algorithm {
-            Kind::Gpu
-        } else {
-            Kind::Cpu
-        }
+        if self.uses_gpu || is_gpu_algorithm { Kind::Gpu } else { Kind::Cpu }
     }
 
     /// Pool and wallet are both known: nothing is left to look for.

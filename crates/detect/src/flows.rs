@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use minesweep_model::{Flow, ProcessKey, Said, Stratum, StratumVerb};
+use minesweep_model::{Flow, ProcessKey, Role, Said, Stratum, StratumVerb};
 
 use crate::facts::{Facts, Rank};
 
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) told: Told,
     /// When the detection was first made.
     pub(crate) told_ms: Option<u64>,
+    /// Our part, once the parser was sure enough for a detection.
+    pub(crate) sure_role: Option<Role>,
     first_ms: u64,
     sent: Shares,
     accepted: Shares,
@@ -83,6 +85,7 @@ impl Session {
             agent: None,
             told: Told::Nothing,
             told_ms: None,
+            sure_role: None,
             first_ms: at_ms,
             sent: Shares::default(),
             accepted: Shares::default(),
@@ -218,7 +221,7 @@ impl Flows {
 
 #[cfg(test)]
 mod tests {
-    use minesweep_model::{Role, Utterance};
+    use minesweep_model::Utterance;
 
     use super::*;
 

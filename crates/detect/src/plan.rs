@@ -3,7 +3,7 @@
 //! Acts on processes that mine, never on those that only pass on or serve, and never on what the machine, its
 //! operator or this agent needs to go on.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use minesweep_model::{
     Action, Change, Detection, Incident, IncidentState, Kind, Mode, Origin, Plan, Process, ProcessKey, Step,
@@ -11,8 +11,10 @@ use minesweep_model::{
 };
 
 use crate::{
+    dossier::Dossier,
     engine::{Engine, Output},
     rules::RuleId,
+    tree::is_interpreter,
 };
 
 /// Block mode acts on a mining protocol from this parser confidence.
@@ -80,12 +82,10 @@ impl Engine {
         plan
     }
 
-    /// Freezes every process of the incident that runs and was not dealt with.
+    /// Freezes every process of the incident that mines, or came from one that does, and was not dealt with.
     fn plan_incident(&self, incident: &Incident, probability: f64) -> Plan {
         let mut plan = Plan { cause: incident.uid.clone(), steps: Vec::new() };
-        let is_due = incident.state == IncidentState::Open
-            && incident.mining.probability >= probability
-            && incident.mining.kind != Kind::Relay;
+        let is_due = incident.state == IncidentState::Open && incident.mining.probability >= probability;
         if !is_due {
             return plan;
         }
@@ -99,14 +99,32 @@ impl Engine {
 
     fn to_freeze(&self, uid: &str, key: ProcessKey) -> Option<Arc<Process>> {
         let entry = self.tree().get(key).filter(|entry| !entry.has_exited)?;
-        let done = self.dossiers().find(uid).and_then(|dossier| dossier.last_done(key));
-        match done {
+        let dossier = self.dossiers().find(uid)?;
+        if !self.takes_part(dossier, &entry.process) {
+            return None;
+        }
+        match dossier.last_done(key) {
             // Frozen stays frozen; and who was thawed was thawed by a person, who knows better.
             Some(Action::Freeze { .. } | Action::Thaw { .. } | Action::Kill { .. }) => None,
             Some(Action::CutSocket { .. }) | None => {
                 Some(entry.process.clone()).filter(|process| !self.is_kept(process))
             }
         }
+    }
+
+    /// It mines itself, a miner started it, or it is a miner's file come again. Others of the incident (who relays, who
+    /// started the miner and only has a weak sign) are shown and left running.
+    fn takes_part(&self, dossier: &Dossier, process: &Process) -> bool {
+        let miners: BTreeSet<ProcessKey> = dossier.miners().collect();
+        let is_same_file = |miner: &ProcessKey| {
+            self.tree()
+                .process(*miner)
+                .is_some_and(|miner| miner.file.is_some() && miner.file == process.file)
+        };
+        miners.contains(&process.key)
+            || !dossier.only_relays(process.key)
+                && (self.tree().ancestors(process.key).any(|above| miners.contains(&above.process.key))
+                    || !is_interpreter(process) && miners.iter().any(is_same_file))
     }
 
     /// The machine, its operator or this agent needs it: it is never acted on.

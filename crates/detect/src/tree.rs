@@ -28,6 +28,8 @@ const EXITED_LIMIT: usize = 512;
 const DEPTH_LIMIT: usize = 64;
 /// Most things one process is told for; more are counted, not told.
 const FIRED_LIMIT: usize = 128;
+/// Most children of one process that are searched for copies.
+const CHILDREN_LIMIT: usize = 1024;
 /// Most connections of one process that are told apart for relays.
 pub(crate) const ENDS_LIMIT: usize = 64;
 
@@ -55,6 +57,8 @@ pub(crate) struct Activity {
     pub(crate) inner_ends: BTreeSet<SocketAddr>,
     /// When a look at it was last asked for.
     pub(crate) looked: Looked,
+    /// Its copies were put into its incident.
+    pub(crate) has_copies_joined: bool,
     fired: BTreeSet<(RuleId, u64)>,
 }
 
@@ -62,15 +66,6 @@ impl Activity {
     /// True the first time for this rule and this thing (a flow, a name, 0).
     pub(crate) fn fires_first(&mut self, rule: RuleId, thing: u64) -> bool {
         self.fired.len() < FIRED_LIMIT && self.fired.insert((rule, thing))
-    }
-
-    /// Others mine through it: it answered somebody who is not itself, and spoke to a pool.
-    pub(crate) fn relayed_ends(&self) -> Vec<SocketAddr> {
-        if self.client_ends.is_empty() {
-            return Vec::new();
-        }
-        // A program that talks to a pool inside itself (a test) has both ends of one connection.
-        self.inner_ends.difference(&self.client_ends).copied().collect()
     }
 }
 
@@ -91,6 +86,8 @@ pub(crate) struct Entry {
 pub(crate) struct Tree {
     entries: BTreeMap<ProcessKey, Entry>,
     by_pid: BTreeMap<u32, ProcessKey>,
+    /// Parent and child, of all entries whose parent was known when they came.
+    below: BTreeSet<(ProcessKey, ProcessKey)>,
     exited: VecDeque<ProcessKey>,
     /// Running processes that were thrown out for want of room.
     pub(crate) lost: u64,
@@ -183,6 +180,36 @@ impl Tree {
         .take(DEPTH_LIMIT)
     }
 
+    /// The parent, when the process is a copy of it that executed nothing since.
+    pub(crate) fn copied_from(&self, key: ProcessKey) -> Option<&Entry> {
+        let child = self.entries.get(&key)?;
+        self.parent(key).filter(|parent| {
+            let (child, parent) = (&child.process, &parent.process);
+            !child.exe.is_empty()
+                && child.exe == parent.exe
+                && child.argv == parent.argv
+                && !is_starter(parent)
+        })
+    }
+
+    /// Running copies of a process, and copies of copies; at most `limit`.
+    pub(crate) fn copies(&self, key: ProcessKey, limit: usize) -> Vec<ProcessKey> {
+        let mut copies = Vec::new();
+        let mut above = VecDeque::from([key]);
+        while let Some(parent) = above.pop_front() {
+            let first = ProcessKey { pid: 0, start_ticks: 0 };
+            let children = self.below.range((parent, first)..).take_while(|(of, _)| *of == parent);
+            for (_, child) in children.take(CHILDREN_LIMIT) {
+                if self.copied_from(*child).is_none() || copies.len() >= limit {
+                    continue;
+                }
+                above.push_back(*child);
+                copies.extend(self.entries.get(child).filter(|entry| !entry.has_exited).map(|_| *child));
+            }
+        }
+        copies
+    }
+
     /// The process that now has this pid.
     pub(crate) fn by_pid(&self, pid: u32) -> Option<ProcessKey> {
         self.by_pid.get(&pid).copied()
@@ -206,6 +233,7 @@ impl Tree {
         if let Some(entry) = parent.and_then(|parent| self.entries.get_mut(&parent)) {
             entry.children = entry.children.saturating_add(1);
         }
+        self.below.extend(parent.map(|parent| (parent, key)));
         self.by_pid.insert(key.pid, key);
         let entry = Entry { activity: Box::default(), has_exited: false, process, parent, children: 0 };
         self.entries.insert(key, entry);
@@ -224,6 +252,9 @@ impl Tree {
 
     fn forget(&mut self, key: ProcessKey) {
         let Some(entry) = self.entries.remove(&key) else { return };
+        if let Some(parent) = entry.parent {
+            self.below.remove(&(parent, key));
+        }
         if self.by_pid.get(&key.pid) == Some(&key) {
             self.by_pid.remove(&key.pid);
         }

@@ -5,7 +5,7 @@ use minesweep_model::{Detection, Evidence, Group, Mining, ProcessKey, Text};
 use super::{Engine, Output};
 use crate::looks::Reason;
 use crate::{
-    dossier::{Terms, evidence},
+    dossier::{MEMBERS_LIMIT, Terms, evidence},
     facts::{Facts, Rank},
     finding::{Finding, Telling},
     ids, verdict, words,
@@ -72,12 +72,22 @@ impl Engine {
         let activity = &mut self.tree.entry(key)?.activity;
         activity.facts.merge(facts);
         let facts = activity.facts.clone();
-        let id = self.dossiers.place(&self.tree, key, facts.wallet.value(), at_ms)?;
-        let Self { dossiers, settings, rules, host, .. } = self;
+        let id = self.dossiers.place(&self.tree, key, own_wallet(&facts), at_ms)?;
+        let Self { dossiers, settings, rules, host, tree, .. } = self;
         let dossier = dossiers.get_mut(id)?;
-        dossier.facts.merge(&facts);
+        dossier.learn(key, &facts);
+        dossier.charge(key, piece.weight);
         dossier.weigh(rule, piece);
-        dossier.settle(at_ms, &Terms { settings, rates: rules.rates(), boot_id: &host.boot_id });
+        let terms = Terms { settings, rates: rules.rates(), boot_id: &host.boot_id };
+        if dossier.settle(at_ms, &terms)
+            && dossier.miners().any(|miner| miner == key)
+            && let Some(entry) = tree.entry(key)
+            && !std::mem::replace(&mut entry.activity.has_copies_joined, true)
+        {
+            for copy in tree.copies(key, MEMBERS_LIMIT) {
+                dossiers.join(tree, id, copy);
+            }
+        }
         Some(id)
     }
 
@@ -88,9 +98,9 @@ impl Engine {
         let Some(id) = self.dossiers.of(key) else { return };
         let facts = entry.activity.facts.clone();
         if let Some(dossier) = self.dossiers.get_mut(id) {
-            dossier.facts.merge(&facts);
+            dossier.learn(key, &facts);
         }
-        self.dossiers.learn_wallet(id, facts.wallet.value());
+        self.dossiers.learn_wallet(id, own_wallet(&facts));
         self.review(id, at_ms, out);
     }
 
@@ -145,6 +155,9 @@ impl Engine {
             None => self.mining_alone(finding, &piece),
         };
         overlay(&mut mining, &finding.facts);
+        if let Some(entry) = finding.subject.and_then(|key| self.tree.get(key)) {
+            mining.kind = entry.activity.facts.kind();
+        }
         let subject =
             finding.subject.and_then(|key| self.tree.process(key)).map(|process| process.as_ref().clone());
         let parent =
@@ -182,6 +195,12 @@ impl Engine {
         mining.pids.extend(finding.subject.map(|key| key.pid));
         mining
     }
+}
+
+/// The wallet that a process mines for. One that only passes on is no cause of the mining, so its wallet joins it to
+/// nobody.
+fn own_wallet(facts: &Facts) -> Option<&str> {
+    facts.wallet.value().filter(|_| !facts.only_relays())
 }
 
 /// What this one thing said goes before what is known of the process in all.

@@ -123,6 +123,7 @@ impl Engine {
                     Finding::new(self.rules.rule(RuleId::RandomX), Some(key), words::randomx(samples));
                 // The family is sure, the member of it is a guess.
                 finding.facts.algorithm.learn(Rank::Guess, "randomx");
+                finding.facts.computes = true;
                 self.once(finding, at_ms, out);
             }
         }
@@ -152,7 +153,10 @@ impl Engine {
         let mut finding = Finding::new(rule, Some(key), words::memory(sign, &signs));
         match sign {
             MemorySign::None => return,
-            MemorySign::Fast => finding.thing = 1,
+            MemorySign::Fast => {
+                finding.thing = 1;
+                finding.facts.computes = true;
+            }
             MemorySign::Light => finding = finding.weaker(LIGHT_MODE_SHARE, Severity::Medium),
         }
         finding.facts.algorithm.learn(Rank::Guess, "randomx");

@@ -1,6 +1,8 @@
 //! What was said on the wire: mining protocols, and names that are on the list of pools.
 
-use minesweep_model::{ProcessKey, Role, Said, Severity, Stratum, StratumVerb, Utterance};
+use std::net::SocketAddr;
+
+use minesweep_model::{Flow, ProcessKey, Role, Said, Severity, Stratum, StratumVerb, Utterance};
 
 use super::{Engine, Output};
 use crate::{
@@ -54,8 +56,9 @@ impl Engine {
         if session.confidence < STRATUM_CONFIDENCE {
             return;
         }
+        session.sure_role = Some(said.role);
         if let Some(key) = owner {
-            self.note_end(key, said);
+            self.note_end(key, said.role, said.local, said.remote);
         }
         match said.role {
             Role::Client if self.waits_for_login(said, stratum, at_ms) => {}
@@ -108,21 +111,43 @@ impl Engine {
         }
     }
 
-    fn note_end(&mut self, key: ProcessKey, said: &Said) {
+    fn note_end(&mut self, key: ProcessKey, role: Role, local: SocketAddr, remote: SocketAddr) {
         let Some(entry) = self.tree.entry(key) else { return };
-        let (ends, end) = match said.role {
-            Role::Client => (&mut entry.activity.client_ends, said.local),
-            Role::Server => (&mut entry.activity.inner_ends, said.remote),
+        let (ends, end) = match role {
+            Role::Client => (&mut entry.activity.client_ends, local),
+            Role::Server => (&mut entry.activity.inner_ends, remote),
         };
         if ends.len() < ENDS_LIMIT {
             ends.insert(end);
         }
     }
 
+    /// A connection was opened or accepted. Its first words may have come before: they wait in the socket until the
+    /// process accepts it.
+    pub(super) fn opened(&mut self, flow: &Flow) {
+        self.flows.open(flow);
+        let Some(key) = flow.process else { return };
+        if let Some(role) = self.flows.session(flow.cookie).and_then(|session| session.sure_role) {
+            self.note_end(key, role, flow.local, flow.remote);
+        }
+    }
+
+    /// Whom a process mines for, as ends of its connections. A relay that forks answers in the child on what the parent
+    /// accepted.
+    fn relayed_ends(&self, key: ProcessKey) -> Vec<SocketAddr> {
+        let Some(activity) = self.tree.get(key).map(|entry| &entry.activity) else { return Vec::new() };
+        if activity.client_ends.is_empty() {
+            return Vec::new();
+        }
+        let parent = self.tree.copied_from(key).map(|parent| &parent.activity.inner_ends);
+        // A program that talks to a pool inside itself (a test) has both ends of one connection.
+        let inner = activity.inner_ends.iter().chain(parent.into_iter().flatten());
+        inner.filter(|end| !activity.client_ends.contains(end)).take(ENDS_LIMIT).copied().collect()
+    }
+
     /// Our end asks for work: it mines, or passes on what others mine.
     fn mines(&mut self, owner: Option<ProcessKey>, said: &Said, at_ms: u64, out: &mut Vec<Output>) {
-        let inner = owner.and_then(|key| self.tree.get(key)).map(|entry| entry.activity.relayed_ends());
-        let inner = inner.unwrap_or_default();
+        let inner = owner.map(|key| self.relayed_ends(key)).unwrap_or_default();
         let Some(session) = self.flows.session(said.cookie) else { return };
         let told = match (owner, session.facts.wallet.value()) {
             (None, _) => Told::WithoutOwner,
@@ -166,8 +191,8 @@ impl Engine {
     /// Our end hands out work. Alone that is a pool, and nobody mines here; beside a client it is a relay.
     fn serves(&mut self, owner: Option<ProcessKey>, said: &Said, at_ms: u64, out: &mut Vec<Output>) {
         let Some(key) = owner else { return };
+        let inner = self.relayed_ends(key);
         let Some(entry) = self.tree.get(key) else { return };
-        let inner = entry.activity.relayed_ends();
         let mut facts = entry.activity.facts.clone();
         let Some(session) = self.flows.session(said.cookie) else { return };
         let rule = self.rules.rule(RuleId::Stratum);

@@ -470,3 +470,109 @@ fn the_agent_is_never_judged() {
     run.see(at(20, What::Rounding(Rounding { process: key(500), samples: [60, 20, 20, 20] })));
     assert!(run.last.is_empty() && run.engine.incidents().is_empty());
 }
+
+fn accepted(at_ms: u64, pid: u32, cookie: u16) -> Event {
+    let flow = minesweep_model::Flow {
+        cookie: u64::from(cookie),
+        process: Some(key(pid)),
+        local: "10.0.0.1:3333".parse().unwrap(),
+        remote: format!("192.0.2.7:{}", 20_000 + cookie).parse().unwrap(),
+        protocol: minesweep_model::Protocol::Tcp,
+    };
+    at(at_ms, What::Accept(flow))
+}
+
+fn fork(at_ms: u64, parent: u32, child: u32) -> Event {
+    at(at_ms, What::Fork { parent: key(parent), child: key(child) })
+}
+
+fn randomx(at_ms: u64, pid: u32) -> Event {
+    at(at_ms, What::Rounding(Rounding { process: key(pid), samples: [200, 90, 90, 90] }))
+}
+
+fn unowned(mut event: Event) -> Event {
+    let What::Said(said) = &mut event.what else { unreachable!() };
+    said.process = None;
+    event
+}
+
+#[test]
+fn a_relay_protects_no_miner_of_the_same_wallet_and_is_an_incident_of_its_own() {
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/tmp/a"))).see(login(10, 500, 7, "4w"));
+    run.see(exec(11, &process(600, 1, "/usr/bin/socat")));
+    run.see(stratum(20, 600, 1, Role::Server, StratumVerb::Login, Some("4w"))).see(login(21, 600, 2, "4w"));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Relay);
+    assert!(run.plan(Mode::Strict).is_empty());
+    run.see(exec(30, &process(501, 1, "/tmp/b"))).see(login(31, 501, 8, "4w"));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Cpu);
+    let plan = run.plan(Mode::Block);
+    assert!(plan.contains(&freeze(501)) && !plan.contains(&freeze(600)), "{plan:?}");
+    let kinds: Vec<Kind> = run.engine.incidents().iter().map(|incident| incident.mining.kind).collect();
+    assert_eq!(kinds, [Kind::Cpu, Kind::Relay]);
+}
+
+#[test]
+fn a_relay_that_turns_out_late_beside_its_miner_is_left_running_and_the_miner_is_not() {
+    let mut run = Run::new();
+    run.see(login(10, 500, 7, "4w")).see(login(11, 600, 2, "4w"));
+    run.see(stratum(20, 600, 1, Role::Server, StratumVerb::Job, None));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Relay, "what is told of the relay");
+    assert_eq!(run.only().mining.kind, Kind::Cpu, "somebody mines here too");
+    run.see(login(30, 501, 8, "4w"));
+    let plan = run.plan(Mode::Block);
+    assert!(plan.contains(&freeze(501)) && !plan.contains(&freeze(600)), "{plan:?}");
+}
+
+#[test]
+fn a_relay_is_known_by_words_that_came_before_it_accepted_and_by_what_its_parent_accepted() {
+    let early = unowned(stratum(10, 500, 1, Role::Server, StratumVerb::Login, Some("4w")));
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/usr/bin/socat"))).see(early.clone()).see(accepted(11, 500, 1));
+    run.see(login(12, 500, 2, "4w"));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Relay);
+    assert!(run.plan(Mode::Strict).is_empty());
+
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/usr/bin/socat"))).see(early).see(accepted(11, 500, 1));
+    run.see(fork(12, 500, 501)).see(login(13, 501, 2, "4w"));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Relay);
+    run.see(fork(14, 500, 502)).see(exec(15, &process(502, 500, "/tmp/a"))).see(login(16, 502, 3, "4w"));
+    assert_eq!(run.detections()[0].mining.kind, Kind::Cpu, "another program is no copy of the relay");
+}
+
+#[test]
+fn a_miner_that_lets_a_helper_log_in_through_it_is_no_relay_once_it_computes() {
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/tmp/a")));
+    run.see(stratum(10, 500, 1, Role::Server, StratumVerb::Login, Some("4w"))).see(login(20, 500, 2, "4w"));
+    assert!(run.plan(Mode::Strict).is_empty());
+    run.see(randomx(30, 500));
+    assert!(run.plan(Mode::Block).contains(&freeze(500)), "{:?}", run.last);
+    assert_eq!(run.only().mining.kind, Kind::Cpu);
+}
+
+#[test]
+fn who_started_a_miner_and_only_has_a_weak_sign_is_shown_and_not_frozen() {
+    let mut run = Run::new();
+    let words =
+        ["bash", "-c", "./a -o stratum+tcp://203.0.113.9:3333 -u 4w; make"].map(str::to_owned).to_vec();
+    run.see(exec(1, &Process { argv: words, ..process(400, 1, "/bin/bash") }));
+    run.see(exec(2, &process(500, 400, "/tmp/a"))).see(login(10, 500, 7, "4w"));
+    assert_eq!(run.only().processes, [key(400), key(500)]);
+    assert!(run.plan(Mode::Strict).contains(&freeze(500)));
+    assert!(!run.plan(Mode::Strict).contains(&freeze(400)));
+    run.see(fork(20, 400, 401));
+    assert!(run.plan(Mode::Strict).is_empty(), "nor are its other children");
+}
+
+#[test]
+fn copies_that_a_miner_made_before_its_login_are_stopped_with_it_and_other_children_are_not() {
+    let mut run = Run::new();
+    run.see(exec(1, &process(500, 1, "/tmp/a")));
+    run.see(fork(2, 500, 501)).see(fork(3, 501, 502)).see(fork(4, 500, 503));
+    run.see(exec(5, &process(503, 500, "/bin/ls"))).see(login(10, 500, 7, "4w"));
+    let plan = run.plan(Mode::Block);
+    assert!(plan.contains(&freeze(501)) && plan.contains(&freeze(502)), "{plan:?}");
+    assert!(!plan.contains(&freeze(503)), "{plan:?}");
+}
