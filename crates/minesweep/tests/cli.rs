@@ -35,7 +35,9 @@ fn help_names_every_command_in_both_languages() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0));
         assert!(text.contains(word), "{text}");
-        for command in ["up", "watch", "scan", "doctor", "replay", "rules", "drill"] {
+        for command in
+            ["up", "watch", "scan", "doctor", "replay", "rules", "drill", "journal", "undo", "MINESWEEP_LOG"]
+        {
             assert!(text.contains(command), "{command} is missing in {text}");
         }
     }
@@ -50,11 +52,47 @@ fn an_unknown_command_flag_or_value_is_named() {
         (vec!["watch", "--mode", "blok"], "blok"),
         (vec!["watch", "--price-per-cpu-hour", "NaN"], "NaN"),
         (vec!["up", "--listen", "8443"], "8443"),
+        (vec!["watch", "--log", "a=b=c"], "a=b=c"),
         (vec!["replay"], "FILE"),
     ] {
         let text = complaint(&call(&args));
         assert!(text.contains(word), "{args:?}: {text}");
     }
+}
+
+#[test]
+fn a_complaint_is_chinese_for_who_reads_chinese() {
+    for (args, words) in [
+        (vec!["--lang", "zh", "watch", "--mode", "blok"], ["--mode", "可选"]),
+        (vec!["--lang", "zh", "replay", "/nonexistent"], ["/nonexistent", "请检查"]),
+        (vec!["watch", "--lang=zh", "--content", "/nonexistent"], ["/nonexistent", "规则包"]),
+        (vec!["--lang", "zh", "watch", "--config", "/nonexistent"], ["/nonexistent", "--config"]),
+    ] {
+        let text = complaint(&call(&args));
+        assert!(words.iter().all(|word| text.contains(word)), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_named() {
+    let output =
+        Command::new(BINARY).arg("rules").arg("test").env("MINESWEEP_MDOE", "block").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("MINESWEEP_MDOE"), "{text}");
+    assert!(!text.contains('\u{1b}'), "a log that goes to no terminal has colours: {text}");
+}
+
+#[test]
+fn where_nothing_was_changed_there_is_nothing_to_undo_and_nothing_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("none");
+    for command in ["journal", "undo"] {
+        let output = call(&[command, "--data-dir", data.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8(said).unwrap().contains("nothing"), "{command}");
+    }
+    assert!(!data.exists());
 }
 
 #[test]
@@ -74,8 +112,8 @@ fn a_person_who_is_not_root_is_told_so() {
     let copy = tempfile::tempdir().unwrap();
     fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = copy.path().join("minesweep");
-    fs::copy(BINARY, &binary).unwrap();
-    for command in ["watch", "scan"] {
+    support::copy_program(BINARY.as_ref(), &binary);
+    for command in ["up", "watch", "scan", "drill"] {
         let output =
             Command::new(&binary).arg(command).uid(65534).gid(65534).env("LANG", "C").output().unwrap();
         let text = String::from_utf8(output.stderr.clone()).unwrap();

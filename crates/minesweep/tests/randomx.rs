@@ -35,7 +35,7 @@ fn a_chain_mined_by_monerod_under_an_innocent_name_is_randomx() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let exe = dir.path().join("kworker-u8");
-    fs::copy("/usr/bin/monerod", &exe).expect("Debian's package monero is installed by make test");
+    support::copy_program("/usr/bin/monerod".as_ref(), &exe);
     let address =
         "44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A";
     let watch = Running::watch(&[]);
@@ -92,7 +92,7 @@ fn incident_of(lines: &[Value], pid: u32) -> &Value {
 fn disguised(dir: &Path) -> Command {
     let python = python_with_randomx();
     let exe = dir.join("dbus-daemon");
-    fs::copy(fs::canonicalize(&python).unwrap(), &exe).unwrap();
+    support::copy_program(&fs::canonicalize(&python).unwrap(), &exe);
     fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).unwrap();
     let packages = Command::new(&python)
         .args(["-c", "import randomx, os; print(os.path.dirname(randomx.__file__))"])

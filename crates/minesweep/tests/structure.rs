@@ -72,6 +72,25 @@ fn a_crate_uses_only_lower_layers() {
     }
 }
 
+/// Dependencies that are linked or read by a build script and never named in code.
+const NEVER_NAMED: &[&str] = &["libbpf-sys"];
+
+#[test]
+fn each_dependency_is_used() {
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+        let mut files = Vec::new();
+        rust_files(&folder.join("src"), &mut files);
+        let code: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        for dependency in manifest["dependencies"].as_table().unwrap().keys() {
+            let is_used = code.contains(&dependency.replace('-', "_"));
+            let is_exempt = NEVER_NAMED.contains(&dependency.as_str());
+            assert!(is_used || is_exempt, "{} does not use {dependency}; take it out", folder.display());
+        }
+    }
+}
+
 #[test]
 fn the_server_cannot_touch_a_machine() {
     let manifest = fs::read_to_string(root().join("crates/server/Cargo.toml")).unwrap();

@@ -190,6 +190,12 @@ fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
+/// Copies a program by another process: a test beside this one that forks while we write would keep our file open
+/// for writing, and a file that is open for writing cannot be run.
+pub fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success(), "no {}", from.display());
+}
+
 /// Sends a signal to a process of the test.
 pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
@@ -216,19 +222,11 @@ pub fn is(line: &Value, name: &str, of: u32) -> bool {
     rule(line) == Some(name) && pid(line) == Some(u64::from(of))
 }
 
-/// Python with the real RandomX (PyPI), made once below the target folder.
+/// Python with the real RandomX (PyPI), which `make test` has made.
 pub fn python_with_randomx() -> PathBuf {
-    let venv = root().join("target/randomx-venv");
-    let python = venv.join("bin/python3");
-    let has = |python: &Path| {
-        Command::new(python).args(["-c", "import randomx"]).status().is_ok_and(|status| status.success())
-    };
-    if !has(&python) {
-        let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).status().unwrap();
-        assert!(made.success(), "python3 -m venv failed; install python3-venv");
-        let made =
-            Command::new(venv.join("bin/pip")).args(["install", "--quiet", "randomx"]).status().unwrap();
-        assert!(made.success() && has(&python), "pip could not build randomx; install g++ and python3-dev");
-    }
+    let python = root().join("target/randomx-venv/bin/python3");
+    let has =
+        Command::new(&python).args(["-c", "import randomx"]).status().is_ok_and(|status| status.success());
+    assert!(has, "{} has no randomx; run make randomx", python.display());
     python
 }
