@@ -4,14 +4,14 @@ use minesweep_agent::{Check, CheckState};
 
 use crate::{
     Failure,
-    cli::{Context, Entry, JSON, SENSOR},
+    cli::{Context, Entry, JSON_OBJECTS, SENSOR},
 };
 
 /// The subcommand.
 pub const ENTRY: Entry = Entry {
     name: "doctor",
     about: ("Say what this host lets us see, and what is blind", "检查本机可观测的范围与盲区"),
-    flags: &[JSON],
+    flags: &[JSON_OBJECTS],
     settings: &[&SENSOR],
     run,
 };

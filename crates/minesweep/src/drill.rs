@@ -48,7 +48,7 @@ const WALLET: &str = "minesweep-drill-not-a-wallet";
 fn run(context: &Context) -> Result<u8, Failure> {
     if let Some(port) = context.value("stand-in") {
         let port =
-            port.parse().map_err(|_| Failure::usage("--stand-in takes a port of the loopback address"))?;
+            port.parse().map_err(|_| Failure::usage("--stand-in takes a port", "--stand-in 需要一个端口"))?;
         return stand_in(port).map(|()| 0).map_err(Failure::other);
     }
     let stop = Stop::on_signals()?;
@@ -81,9 +81,9 @@ fn verdict(context: &Context, seen: Option<Duration>) -> Result<u8, Failure> {
         Some(after) => {
             let text = context.say("seen after", "已发现，用时");
             eprintln!(
-                "{text} {} ms; {}",
+                "{text} {} ms{}",
                 after.as_millis(),
-                context.say("the stand-in was ended", "替身已结束")
+                context.say("; the stand-in was ended", "；替身已结束")
             );
             Ok(0)
         }

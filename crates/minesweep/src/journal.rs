@@ -2,6 +2,7 @@
 
 use minesweep_agent::{changes, undo};
 use minesweep_model::{OutcomeState, Report};
+use minesweep_respond::RespondError;
 
 use crate::{
     Failure,
@@ -40,7 +41,11 @@ fn printer(context: &Context) -> Printer {
 
 fn list(context: &Context) -> Result<u8, Failure> {
     let mut printer = printer(context);
-    for change in changes(&context.config).map_err(Failure::other)? {
+    let changes = changes(&context.config).map_err(Failure::other)?;
+    if changes.is_empty() && !context.has("json") {
+        println!("{}", context.say("nothing was changed on this machine", "没有对本机做过改动"));
+    }
+    for change in changes {
         if !context.has("json") {
             let mark = if change.is_over {
                 context.say("over", "已了结")
@@ -60,11 +65,22 @@ fn take_back(context: &Context) -> Result<u8, Failure> {
     let entry = context
         .value("ID")
         .map(|text| {
-            text.parse::<u64>()
-                .map_err(|_| Failure::usage(format!("undo takes the number of an entry, not {text:?}")))
+            text.parse::<u64>().map_err(|_| {
+                Failure::usage(
+                    format!("undo takes the number of an entry, not {text:?}; see minesweep journal"),
+                    format!("undo 需要条目编号，而不是 {text:?}；运行 minesweep journal 查看"),
+                )
+            })
         })
         .transpose()?;
-    let (outcomes, cannot) = undo(&context.config, entry).map_err(Failure::other)?;
+    let is_all = entry.is_none();
+    if is_all && changes(&context.config).map_err(Failure::other)?.is_empty() {
+        return Ok(nothing(context));
+    }
+    let (outcomes, cannot) = match undo(&context.config, entry) {
+        Err(RespondError::NothingToUndo) if is_all => return Ok(nothing(context)),
+        undone => undone.map_err(Failure::other)?,
+    };
     let mut printer = printer(context);
     let mut is_back = true;
     for outcome in outcomes {
@@ -80,4 +96,10 @@ fn take_back(context: &Context) -> Result<u8, Failure> {
         );
     }
     Ok(if is_back { 0 } else { 2 })
+}
+
+/// Without a change that can be taken back everything is as it was: that is no failure.
+fn nothing(context: &Context) -> u8 {
+    eprintln!("{}", context.say("there is nothing to undo", "没有可撤销的改动"));
+    0
 }

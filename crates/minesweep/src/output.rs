@@ -82,7 +82,7 @@ impl Printer {
 /// One detection: severity, rule and process, then why.
 fn detection_text(detection: &Detection, lang: Lang) -> String {
     let severity = severity_word(detection.severity, lang);
-    let who = detection.subject.as_ref().map(process_text).unwrap_or_default();
+    let who = detection.subject.as_ref().map(|process| process_text(process, lang)).unwrap_or_default();
     format!(
         "{} {severity:<8} {}  {}\n         {who}\n         {}\n",
         clock(detection.at_ms),
@@ -126,8 +126,12 @@ fn facts(incident: &Incident, lang: Lang, currency: &str) -> Vec<(&'static str, 
         Lang::En => en,
         Lang::Zh => zh,
     };
-    let mut facts = vec![(label("process  ", "进程"), process_text(&incident.root))];
-    let certainty = format!("{:.0} % ({})", mining.probability * 100.0, kind_word(mining.kind, lang));
+    let mut facts = vec![(label("process  ", "进程"), process_text(&incident.root, lang))];
+    let (percent, kind) = (mining.probability * 100.0, kind_word(mining.kind, lang));
+    let certainty = match lang {
+        Lang::En => format!("{percent:.0} % ({kind})"),
+        Lang::Zh => format!("{percent:.0}%（{kind}）"),
+    };
     facts.push((label("sure     ", "确信度"), certainty));
     let named = [
         (label("pool     ", "矿池"), &mining.pool),
@@ -140,7 +144,11 @@ fn facts(incident: &Incident, lang: Lang, currency: &str) -> Vec<(&'static str, 
         facts.push((label("hash rate", "算力"), rate));
     }
     facts.push((label("since    ", "开始于"), clock(incident.since_ms)));
-    let cost = format!("{:.2} CPU h, {:.2} {}", mining.cpu_seconds / 3600.0, mining.cost, clean(currency));
+    let (hours, cost) = (mining.cpu_seconds / 3600.0, mining.cost);
+    let cost = match lang {
+        Lang::En => format!("{hours:.2} CPU h, {cost:.2} {}", clean(currency)),
+        Lang::Zh => format!("{hours:.2} CPU 小时，{cost:.2} {}", clean(currency)),
+    };
     facts.push((label("cost     ", "花费"), cost));
     facts.push((label("state    ", "状态"), state_word(incident.state, lang).to_owned()));
     facts
@@ -162,16 +170,25 @@ fn outcome_text(outcome: &Outcome, lang: Lang) -> String {
         Lang::En => "ACTION  ",
         Lang::Zh => "处置",
     };
-    format!("{} {label} {} {}: {how}\n", clock(outcome.at_ms), what.of(lang), process_text(&outcome.target))
+    format!(
+        "{} {label} {} {}: {how}\n",
+        clock(outcome.at_ms),
+        what.of(lang),
+        process_text(&outcome.target, lang)
+    )
 }
 
 /// Who a process is, on one line.
-pub fn process_text(process: &Process) -> String {
+fn process_text(process: &Process, lang: Lang) -> String {
     let name = if process.exe.is_empty() { &process.comm } else { &process.exe };
-    let mut text = format!("{} (pid {}, uid {})", clean(name), process.key.pid, process.uid);
+    let (name, pid, uid) = (clean(name), process.key.pid, process.uid);
+    let (mut text, colon) = match lang {
+        Lang::En => (format!("{name} (pid {pid}, uid {uid})"), ": "),
+        Lang::Zh => (format!("{name}（进程 {pid}，用户 {uid}）"), "："),
+    };
     let argv = process.argv.join(" ");
     if !argv.is_empty() {
-        text.push_str(": ");
+        text.push_str(colon);
         text.push_str(&clean(&argv).chars().take(120).collect::<String>());
     }
     text

@@ -30,7 +30,10 @@ const FILE: Flag = Flag {
 
 fn run(context: &Context) -> Result<u8, Failure> {
     let Some(path) = context.path("FILE") else {
-        return Err(Failure::usage("replay needs a FILE: a recording of watch --record, or a pcap"));
+        return Err(Failure::usage(
+            "replay needs a FILE: a recording of watch --record, or a pcap",
+            "replay 需要 FILE：watch --record 的记录或 pcap 文件",
+        ));
     };
     let form = if context.has("json") { Form::Json } else { Form::Text };
     let mut printer = Printer::new(form, context.lang, &context.config.currency);
@@ -42,5 +45,8 @@ fn run(context: &Context) -> Result<u8, Failure> {
         }
     })
     .map_err(Failure::other)?;
+    if form == Form::Text && !found {
+        println!("{}", context.say("no mining found", "未发现挖矿"));
+    }
     trouble.map_or(Ok(u8::from(found)), Err)
 }

@@ -4,14 +4,14 @@ use minesweep_agent::{RuleState, rules_test};
 
 use crate::{
     Failure,
-    cli::{CONTENT, Context, Entry, Flag, JSON},
+    cli::{CONTENT, Context, Entry, Flag, JSON_OBJECTS},
 };
 
 /// The subcommand.
 pub const ENTRY: Entry = Entry {
     name: "rules",
     about: ("Test rules: one case fires, near misses stay quiet", "测试规则：应触发的触发，相近的不触发"),
-    flags: &[ACT, PATH, JSON],
+    flags: &[ACT, PATH, JSON_OBJECTS],
     settings: &[&CONTENT],
     run,
 };
@@ -22,12 +22,12 @@ const PATH: Flag = Flag {
     name: "PATH",
     value: Some("PATH"),
     env: None,
-    help: ("bundle folder; none: the built-in rules", "规则包目录；省略则为内置规则"),
+    help: ("file or folder of rules; none: the built-in ones", "规则文件或目录；省略则为内置规则"),
 };
 
 fn run(context: &Context) -> Result<u8, Failure> {
     if context.value("ACT") != Some("test") {
-        return Err(Failure::usage("rules takes: test [PATH]"));
+        return Err(Failure::usage("rules takes: test [PATH]", "rules 的用法：test [PATH]"));
     }
     let (path, content) = (context.path("PATH"), context.config.content.as_deref());
     let lines = rules_test(path.as_deref(), content).map_err(Failure::other)?;
@@ -52,11 +52,10 @@ fn run(context: &Context) -> Result<u8, Failure> {
     }
     if !context.has("json") {
         eprintln!(
-            "{} {}, {} {}",
+            "{} {}{} {wrong}",
+            context.say("rules", "规则"),
             lines.len(),
-            context.say("rules", "条规则"),
-            wrong,
-            context.say("wrong", "条有误")
+            context.say(", wrong", "，有误"),
         );
     }
     Ok(u8::from(wrong > 0))

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use minesweep_agent::Node;
+use minesweep_agent::{AgentError, Node};
 use minesweep_server::{Config, Price, Server, ServerError};
 use tokio::{
     runtime::{Handle, Runtime},
@@ -31,6 +31,9 @@ pub const ENTRY: Entry = Entry {
 };
 
 fn run(context: &Context) -> Result<u8, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::other(AgentError::NotRoot));
+    }
     let stop = Stop::on_signals()?;
     let runtime = Runtime::new().map_err(Failure::other)?;
     let server = runtime.block_on(Server::open(server_config(context))).map_err(Failure::other)?;
@@ -39,7 +42,8 @@ fn run(context: &Context) -> Result<u8, Failure> {
     println!("console: https://{}/", server.local_addr());
     println!("{}: {}", context.say("one-time login", "一次性登录"), server.login_link());
     println!("{}: {}", context.say("certificate SHA-256", "证书 SHA-256"), server.fingerprint());
-    eprintln!("{}", node.greeting().of(context.lang));
+    let another = context.say("another login: kill -USR1", "再次登录：kill -USR1");
+    eprintln!("{another} {}\n{}", std::process::id(), node.greeting().of(context.lang));
     let feed = server.feed();
     let (end, ended) = oneshot::channel::<()>();
     let (serving, trouble, handle) = (Arc::clone(&server), stop.clone(), runtime.handle().clone());
@@ -58,10 +62,14 @@ fn run(context: &Context) -> Result<u8, Failure> {
     };
     let watched = node.run(&mut is_over, &mut |report| feed.push(report));
     drop(end);
-    let served = serving.join().map_err(|_| Failure::usage("the server ended by a defect; see the log"))?;
+    let served = serving.join().map_err(|_| defect())?;
     watched.map_err(Failure::other)?;
     served.map_err(Failure::other)?;
     Ok(0)
+}
+
+fn defect() -> Failure {
+    Failure::usage("the server ended by a defect; see the log", "服务器因自身缺陷而结束；请查看日志")
 }
 
 /// SIGUSR1 asks for another one-time login: a link is used once, and a session ends after twelve hours.
