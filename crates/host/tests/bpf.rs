@@ -12,6 +12,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd as _},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -72,6 +73,12 @@ fn arguments_are_seen_up_to_four_kibibytes_and_128_words() {
     assert_eq!(seen.argv.len(), 128);
 }
 
+/// A copy of /bin/true, made by another process: a test beside this one that forks while we write would keep our file
+/// open for writing, and a file that is open for writing cannot be run.
+fn copy_program(path: &Path) {
+    assert!(Command::new("cp").arg("/bin/true").arg(path).status().unwrap().success());
+}
+
 #[test]
 fn a_program_without_a_file_is_told_from_a_deleted_one() {
     let mut watch = Watch::start();
@@ -85,7 +92,7 @@ fn a_program_without_a_file_is_told_from_a_deleted_one() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gone");
-    fs::copy("/bin/true", &path).unwrap();
+    copy_program(&path);
     let open = File::open(&path).unwrap();
     fs::remove_file(&path).unwrap();
     let seen = watch.run(&mut Command::new(format!("/proc/{}/fd/{}", std::process::id(), open.as_raw_fd())));
@@ -110,7 +117,7 @@ fn a_program_written_into_an_overlay_is_told_from_one_of_its_image() {
             for name in ["lower", "upper", "work"] {
                 fs::create_dir(at("mount").join(name)).unwrap();
             }
-            fs::copy("/bin/true", at("mount/lower/image")).unwrap();
+            copy_program(&at("mount/lower/image"));
             let place = |name: &str| at("mount").join(name).to_str().unwrap().to_owned();
             let options = format!(
                 "lowerdir={},upperdir={},workdir={}\0",
@@ -120,7 +127,7 @@ fn a_program_written_into_an_overlay_is_told_from_one_of_its_image() {
             );
             let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap();
             mount("none", at("merged"), "overlay", MountFlags::empty(), Some(options)).unwrap();
-            fs::copy("/bin/true", at("merged/drift")).unwrap();
+            copy_program(&at("merged/drift"));
             ["image", "drift"].map(|name| {
                 let mut child = Command::new(at("merged").join(name)).spawn().unwrap();
                 child.wait().unwrap();
