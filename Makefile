@@ -2,26 +2,25 @@
 # Rust and Node are taken as given; the rest comes with apt and npm.
 
 RUST_NEEDED := 1.95
-NODE_NEEDED := 20
+NODE_NEEDED := 20.19
 TARGET      := x86_64-unknown-linux-gnu
 CARGO_OUT   := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/$(TARGET)
 
-BUILD_PACKAGES := clang-14 libelf-dev zlib1g-dev make pkg-config gcc libc6-dev
-TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 procps chromium fonts-noto-cjk
+BUILD_PACKAGES := clang-14 libelf-dev zlib1g-dev pkg-config gcc libc6-dev
+TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 nftables procps chromium fonts-noto-cjk
 
-.PHONY: run build test check bench quiet console needs needs-build needs-test
+.PHONY: run build test check bench quiet console randomx needs needs-root needs-build needs-test
 
 run: build
 	dist/minesweep up
 
 build: needs-build console
 	cargo build --release --locked -p minesweep
-	@mkdir -p dist && cp $(CARGO_OUT)/release/minesweep dist/minesweep
+	@install -D $(CARGO_OUT)/release/minesweep dist/minesweep
 	@echo "built dist/minesweep"
 
 # Everything but the long runs. Needs root: sensors and responses are tested on the real kernel.
-test: needs-build needs-test console
-	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: sensors and responses are tested on the real kernel; use sudo make test"; exit 1; }
+test: needs-root needs-build needs-test console randomx
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd console && npm run --silent lint && npm run --silent test
@@ -37,12 +36,20 @@ check: needs-build
 	cargo test --locked -p minesweep --test structure
 
 console: needs
-	@cd console && if [ ! -f dist/index.html ] || [ -n "$$(find src index.html package.json package-lock.json vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ]; then \
+	@cd console && if [ ! -d node_modules ] || [ ! -f dist/index.html ] || [ -n "$$(find src public index.html tsconfig.json package.json package-lock.json vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ]; then \
 		npm ci --silent --no-audit --no-fund && npm run --silent build; fi
+
+# The real RandomX, in a Python of its own: what tests must see.
+randomx: needs-test
+	@target/randomx-venv/bin/python3 -c 'import randomx' 2>/dev/null || { \
+		/usr/bin/python3 -m venv target/randomx-venv && target/randomx-venv/bin/pip install --quiet randomx==1.1.10.post3; }
 
 needs:
 	@.ci/needs rust $(RUST_NEEDED)
 	@.ci/needs node $(NODE_NEEDED)
+
+needs-root:
+	@[ "$$(id -u)" = 0 ] || { echo "make test needs root: sensors and responses are tested on the real kernel; use sudo make test" >&2; exit 1; }
 
 needs-build: needs
 	@.ci/needs packages $(BUILD_PACKAGES)
@@ -56,8 +63,6 @@ bench: build
 	python3 tests/long/figures.py dist/minesweep --write docs/spec/limits.md
 
 # Honest heavy work beside the agent for half an hour, and real RandomX that must be seen all the same.
-quiet: build
-	@.ci/needs packages python3 python3-dev python3-venv python3-numpy g++ openssl xz-utils ffmpeg sysbench postgresql postgresql-contrib
-	@[ -x target/randomx-venv/bin/python3 ] || python3 -m venv target/randomx-venv
-	@target/randomx-venv/bin/pip install --quiet randomx
+quiet: build randomx
+	@.ci/needs packages python3-numpy openssl xz-utils ffmpeg sysbench postgresql postgresql-contrib
 	python3 tests/long/quiet.py dist/minesweep --python target/randomx-venv/bin/python3
