@@ -11,7 +11,11 @@ use minesweep_model::Lang;
 use crate::cli::{COMMON, Entry, Flag, pick};
 
 /// What stands around the help of every command.
-const HELP: &str = "{about}\n\n{usage-heading} {usage}\n\n{all-args}";
+const HELP: &str = "{about}\n\n{usage-heading}{usage}\n\n{all-args}";
+
+/// Places in a list of options: a command's own come first, then what every command takes, then help.
+const AFTER_OWN: usize = 100;
+const LAST: usize = 200;
 
 /// The parser, with its help in one language.
 pub fn parser(lang: Lang) -> Command {
@@ -25,11 +29,12 @@ pub fn parser(lang: Lang) -> Command {
         .arg_required_else_help(true)
         .subcommand_value_name(pick(lang, ("COMMAND", "命令")))
         .subcommand_help_heading(pick(lang, ("Commands", "命令")))
-        .args(COMMON.iter().map(|flag| argument(flag, lang).global(true)))
+        .args(COMMON.iter().map(|flag| argument(flag, lang).global(true).display_order(AFTER_OWN)))
         .arg(
             Arg::new("version")
                 .long("version")
                 .short('V')
+                .display_order(LAST)
                 .action(ArgAction::Version)
                 .help(pick(lang, ("print the version", "输出版本"))),
         )
@@ -46,13 +51,14 @@ fn subcommand(entry: &Entry, lang: Lang) -> Command {
 /// A command whose help is in one language throughout.
 fn framed(command: Command, lang: Lang) -> Command {
     command
-        .help_template(HELP.replace("{usage-heading}", pick(lang, ("Usage:", "用法："))))
+        .help_template(HELP.replace("{usage-heading}", pick(lang, ("Usage: ", "用法："))))
         .disable_help_flag(true)
         .next_help_heading(pick(lang, ("Options", "选项")))
         .arg(
             Arg::new("help")
                 .long("help")
                 .short('h')
+                .display_order(LAST)
                 .action(ArgAction::Help)
                 .help(pick(lang, ("print this help", "输出此帮助"))),
         )
@@ -92,6 +98,7 @@ pub fn chinese(error: &clap::Error) -> Option<String> {
         ErrorKind::UnknownArgument => format!("未知参数 '{}'", of(ContextKind::InvalidArg)),
         ErrorKind::InvalidSubcommand => format!("未知命令 '{}'", of(ContextKind::InvalidSubcommand)),
         ErrorKind::ArgumentConflict => format!("{} 只能给出一次", of(ContextKind::InvalidArg)),
+        ErrorKind::MissingSubcommand => "缺少命令".to_owned(),
         _ => return None,
     };
     let choices = of(ContextKind::ValidValue);
@@ -112,6 +119,7 @@ mod tests {
     #[test]
     fn a_complaint_names_the_object_in_chinese() {
         for (words, wanted) in [
+            (vec!["minesweep", "--lang", "zh"], "命令"),
             (vec!["minesweep", "wach"], "wach"),
             (vec!["minesweep", "watch", "--jsn"], "--jsn"),
             (vec!["minesweep", "watch", "--mode", "blok"], "observe, block, strict"),
