@@ -12,12 +12,13 @@ const ROUNDING_WINDOW_MS: u64 = 60_000;
 const ROUNDING_SLOT_MS: u64 = 5_000;
 /// Fewest samples to judge. With 32, a mode counts from 2 samples (5 % of 32 is 1.6). Measured shares of RandomX:
 /// down 17.7 %, up 16.0 %, to zero 15.1 %; the chance that two of the three stay under 2 in 32 samples, and the rule
-/// with it, is 0.19 %, and the window slides on. With 64 samples (from 4 each) it is 0.007 %.
+/// with it, is 0.19 %, and that "to zero" does 3.5 %; the window slides on. With 64 samples (from 4 each) it is 1 %.
 const ROUNDING_SAMPLES: u32 = 32;
 /// Least share of the samples for a mode to count, percent.
 const ROUNDING_SHARE_PERCENT: u64 = 5;
-/// Modes that must count. Interval arithmetic sets one or two directed modes beside nearest only for a while; four
-/// modes at a time are set by RandomX alone (73,040 samples of 275 processes: no other had even two).
+/// Modes that must count, and "to zero" must be one of them: interval arithmetic turns between nearest, down and up
+/// and has no use for it. Four modes at a time are set by RandomX alone (73,040 samples of 275 processes: no other had
+/// even two).
 const ROUNDING_MODES: usize = 3;
 
 /// Rounding modes of one process over the last minute.
@@ -69,8 +70,10 @@ fn add_to(sums: &mut [u32; 4], samples: [u32; 4]) {
 
 fn judge_rounding(sums: [u32; 4]) -> RoundingSign {
     let all: u64 = sums.iter().copied().map(u64::from).sum();
-    let modes = sums.iter().filter(|count| u64::from(**count) * 100 >= all * ROUNDING_SHARE_PERCENT).count();
-    if all >= u64::from(ROUNDING_SAMPLES) && modes >= ROUNDING_MODES {
+    let counts = |count: u32| u64::from(count) * 100 >= all * ROUNDING_SHARE_PERCENT;
+    let modes = sums.into_iter().filter(|count| counts(*count)).count();
+    let [_, _, _, to_zero] = sums;
+    if all >= u64::from(ROUNDING_SAMPLES) && modes >= ROUNDING_MODES && counts(to_zero) {
         RoundingSign::RandomX(sums)
     } else if sums.iter().filter(|count| **count > 0).count() >= 2 {
         RoundingSign::Directed
@@ -236,21 +239,22 @@ mod tests {
     }
 
     #[test]
-    fn three_modes_of_five_percent_in_32_samples_are_randomx() {
-        assert_eq!(once([28, 2, 2, 0]), RoundingSign::RandomX([28, 2, 2, 0]));
-        assert_eq!(once([27, 2, 2, 0]), RoundingSign::Directed, "31 samples are too few");
-        assert_eq!(once([29, 2, 1, 0]), RoundingSign::Directed, "3 % is under the share");
-        assert_eq!(once([95, 5, 5, 0]), RoundingSign::Directed, "4.8 % is under the share");
-        assert_eq!(once([90, 5, 5, 0]), RoundingSign::RandomX([90, 5, 5, 0]));
+    fn three_modes_of_five_percent_with_to_zero_among_32_samples_are_randomx() {
+        assert_eq!(once([28, 2, 0, 2]), RoundingSign::RandomX([28, 2, 0, 2]));
+        assert_eq!(once([27, 2, 0, 2]), RoundingSign::Directed, "31 samples are too few");
+        assert_eq!(once([29, 2, 0, 1]), RoundingSign::Directed, "3 % is under the share");
+        assert_eq!(once([95, 5, 0, 5]), RoundingSign::Directed, "4.8 % is under the share");
+        assert_eq!(once([90, 0, 5, 5]), RoundingSign::RandomX([90, 0, 5, 5]));
         assert_eq!(once([211, 95, 105, 85]), RoundingSign::RandomX([211, 95, 105, 85]));
     }
 
     #[test]
-    fn interval_arithmetic_with_one_or_two_modes_is_no_more_than_worth_a_look() {
+    fn interval_arithmetic_is_no_more_than_worth_a_look() {
         assert_eq!(once([5000, 0, 0, 0]), RoundingSign::None);
         assert_eq!(once([0, 0, 5000, 0]), RoundingSign::None);
         assert_eq!(once([2500, 0, 2500, 0]), RoundingSign::Directed);
         assert_eq!(once([0, 2500, 2500, 0]), RoundingSign::Directed);
+        assert_eq!(once([2000, 2000, 2000, 0]), RoundingSign::Directed, "and back to nearest");
     }
 
     #[test]
