@@ -32,8 +32,8 @@ test: needs-root needs-build needs-test console randomx
 check: needs-build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo test --locked -p minesweep-model -p minesweep-traffic -p minesweep-detect -p minesweep-content -p minesweep-agent
-	cargo test --locked -p minesweep --test structure
+	cargo test --locked -p minesweep-model -p minesweep-traffic -p minesweep-detect -p minesweep-content -p minesweep-agent -p minesweep-server
+	cargo test --locked -p minesweep --bin minesweep --test structure
 
 console: needs
 	@cd console && if [ ! -d node_modules ] || [ ! -f dist/index.html ] || [ -n "$$(find src public index.html tsconfig.json package.json package-lock.json vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ]; then \

@@ -21,7 +21,9 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The data folder, or a file in it, cannot be used.
-    #[error("cannot use {path}; check its owner, its mode and that the disk has room")]
+    #[error(
+        "cannot use {path}; check its owner, its mode and that the disk has room, or choose another with --data-dir"
+    )]
     DataFolder {
         /// Folder or file.
         path: PathBuf,
@@ -29,11 +31,11 @@ pub enum ServerError {
         source: io::Error,
     },
     /// Another server has the data folder open.
-    #[error("data folder {0} is in use by another minesweep server; stop it or choose another folder")]
+    #[error("data folder {0} is in use by another minesweep; stop it, or choose another with --data-dir")]
     DataFolderBusy(PathBuf),
     /// A newer program wrote the store. It is left as it is.
     #[error(
-        "store {path} has format {found}, this program reads up to {known}; use the newer program or another data folder"
+        "store {path} has format {found}, this program reads up to {known}; use the newer program, or choose another folder with --data-dir"
     )]
     StoreNewer {
         /// The store.
@@ -44,7 +46,7 @@ pub enum ServerError {
         known: i64,
     },
     /// A file of that name is there, but it is not our store. It is left as it is.
-    #[error("{0} is not a minesweep store; move it away or choose another data folder")]
+    #[error("{0} is not a minesweep store; move it away, or choose another folder with --data-dir")]
     StoreForeign(PathBuf),
     /// The store cannot be read or written.
     #[error("cannot use store {path}; check its owner, its mode and that the disk has room")]
