@@ -244,6 +244,16 @@ impl Dossier {
         self.outcomes.iter().rev().find(done).map(|outcome| &outcome.action)
     }
 
+    /// When something was last tried with a process and did not take.
+    pub(crate) fn last_failed_ms(&self, key: ProcessKey) -> Option<u64> {
+        let failed = |outcome: &&Outcome| {
+            outcome.target.key == key
+                && matches!(outcome.state, OutcomeState::Gone | OutcomeState::Failed(_))
+                && !matches!(outcome.action, Action::CutSocket { .. })
+        };
+        self.outcomes.iter().rev().find(failed).map(|outcome| outcome.at_ms)
+    }
+
     /// Some process still runs.
     pub(crate) fn is_alive(&self) -> bool {
         self.members.values().any(|member| !member.has_exited)

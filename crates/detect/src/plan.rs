@@ -23,6 +23,9 @@ const BLOCK_CONFIDENCE: u8 = 90;
 const STRICT_CONFIDENCE: u8 = 80;
 /// Block mode acts on an incident from this probability: at least one sign that hardly anything but mining gives.
 const BLOCK_PROBABILITY: f64 = 0.9;
+/// What did not take (a full disk keeps the journal from being written) is tried again after this time at the earliest:
+/// the failure itself changes the incident, and would ask for the next one at once.
+const RETRY_MS: u64 = 5_000;
 /// Strict mode, from this.
 const STRICT_PROBABILITY: f64 = 0.6;
 
@@ -90,17 +93,19 @@ impl Engine {
             return plan;
         }
         for key in &incident.processes {
-            if let Some(target) = self.to_freeze(&incident.uid, *key) {
+            if let Some(target) = self.to_freeze(&incident.uid, *key, incident.changed_ms) {
                 plan.steps.push(step(Action::Freeze { process: *key }, &target, &incident.title));
             }
         }
         plan
     }
 
-    fn to_freeze(&self, uid: &str, key: ProcessKey) -> Option<Arc<Process>> {
+    fn to_freeze(&self, uid: &str, key: ProcessKey, now_ms: u64) -> Option<Arc<Process>> {
         let entry = self.tree().get(key).filter(|entry| !entry.has_exited)?;
         let dossier = self.dossiers().find(uid)?;
-        if !self.takes_part(dossier, &entry.process) {
+        let has_just_failed =
+            dossier.last_failed_ms(key).is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < RETRY_MS);
+        if has_just_failed || !self.takes_part(dossier, &entry.process) {
             return None;
         }
         match dossier.last_done(key) {

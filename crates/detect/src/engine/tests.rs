@@ -576,3 +576,22 @@ fn copies_that_a_miner_made_before_its_login_are_stopped_with_it_and_other_child
     assert!(plan.contains(&freeze(501)) && plan.contains(&freeze(502)), "{plan:?}");
     assert!(!plan.contains(&freeze(503)), "{plan:?}");
 }
+
+#[test]
+fn what_did_not_take_is_tried_again_after_five_seconds_and_not_because_it_failed() {
+    let mut run = Run::new();
+    run.see(exec(5, &process(500, 1, "/tmp/a"))).see(login(10, 500, 7, "4w"));
+    let uid = run.only().uid;
+    for state in [OutcomeState::Failed("no space left on device".to_owned()), OutcomeState::Gone] {
+        let mut event = outcome(20, &uid, freeze(500), 500);
+        let What::Outcome(outcome) = &mut event.what else { unreachable!() };
+        outcome.state = state;
+        run.see(event);
+        assert_eq!(run.changes().len(), 1, "the failure is told");
+        assert!(run.plan(Mode::Block).is_empty());
+    }
+    run.see(randomx(5_019, 500));
+    assert!(run.plan(Mode::Block).is_empty());
+    run.see(login(5_020, 500, 8, "4w"));
+    assert!(run.plan(Mode::Block).contains(&freeze(500)));
+}
