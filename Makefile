@@ -29,9 +29,10 @@ test: needs-root needs-build needs-test console randomx
 	cd console && MINESWEEP_DEMO=$(abspath $(CARGO_OUT))/debug/examples/console_demo npm run --silent e2e
 
 # What a change must pass before it is committed: format, lints, and the tests that need no root and no kernel feature.
-check: needs-build
+check: needs-build console
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd console && npm run --silent lint && npm run --silent test
 	cargo test --locked -p minesweep-model -p minesweep-traffic -p minesweep-detect -p minesweep-content -p minesweep-agent -p minesweep-server
 	cargo test --locked -p minesweep --bin minesweep --test structure
 

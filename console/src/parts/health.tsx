@@ -58,7 +58,7 @@ function useFacts(overview: Overview): (Fact | false)[] {
       label: t("health.mode"),
       value: (
         <>
-          {t(`mode.${load.mode}`)}. <span className="soft">{t(`mode.${load.mode}Hint`)}</span>
+          {t(`mode.${load.mode}`)} <span className="soft">{t(`mode.${load.mode}Hint`)}</span>
         </>
       ),
     },

@@ -47,7 +47,7 @@ export default function LoadChart({ series, marks }: { series: Overview["series"
     chart.current?.setOption({
       animation: false,
       textStyle: { fontFamily: token("--page-font") },
-      grid: { left: 44, right: 16, top: 24, bottom: 26 },
+      grid: { left: 44, right: 28, top: 24, bottom: 26 },
       tooltip: {
         trigger: "axis",
         confine: true,

@@ -27,12 +27,12 @@ export function Signs({ overview }: { overview: Overview }) {
     <div className="signs">
       {sensor !== "" && (
         <Tag className="tag" icon={<ServerIcon />} theme={overview.host.sensor === "proc" ? "warning" : "default"} variant="outline">
-          {t("health.sensor")}: {sensor}
+          {t("health.sensorIs", { name: sensor })}
         </Tag>
       )}
       {load != null && (
         <Tag className="tag" icon={<SecuredIcon />} variant="outline" title={t(`mode.${load.mode}Hint`)}>
-          {t("health.mode")}: {t(`mode.${load.mode}`)}
+          {t("health.modeIs", { name: t(`mode.${load.mode}`) })}
         </Tag>
       )}
       <Tag
