@@ -11,6 +11,8 @@
 #define SHORT_BYTES 64
 #define SHORT_WITHIN 4096
 #define PEEK_BYTES 12
+#define HELD_FILES 64 /* open files of a task that are searched for a socket */
+#define S_IFSOCK 0140000
 
 struct packet {
 	struct ends ends;
@@ -236,6 +238,58 @@ static __always_inline void take(struct __sk_buff *skb, int direction)
 		     i == CHUNKS - 1 || done + length == left ? payload - done - length : 0);
 		done += length;
 	}
+}
+
+/* The current task has the socket open. Descriptors are given lowest first, so few are looked at. */
+static __always_inline bool_t holds(struct task_struct *task, __u64 cookie)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	__u32 max_fds = BPF_CORE_READ(table, max_fds);
+	struct file **files = BPF_CORE_READ(table, fd);
+
+	for (__u32 fd = 0; fd < HELD_FILES && fd < max_fds; fd++) {
+		struct file *file = NULL;
+		struct socket *socket;
+
+		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+		if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+			continue;
+		socket = BPF_CORE_READ(file, private_data);
+		if (BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter) == cookie)
+			return 1;
+	}
+	return 0;
+}
+
+/* A socket may be opened by one process and used by another: a child inherits it, SCM_RIGHTS passes it on. Who speaks is
+ * who is meant. A packet may leave while any task runs, so the current one counts only when it has the socket open.
+ * Attached before on_bytes_out; past the budget it ends with the look at the map. */
+SEC("cgroup_skb/egress")
+int on_sender(struct __sk_buff *skb)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	struct flow *flow = bpf_map_lookup_elem(&flows, &cookie);
+	struct packet packet = {};
+	struct task_struct *task;
+	__u32 pid;
+
+	if (!flow || flow->used[OUT] >= settings.budget)
+		return 1;
+	task = (void *)bpf_get_current_task();
+	pid = BPF_CORE_READ(task, tgid);
+	if (pid == flow->who.pid || pid == 0 || BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return 1;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if (!read_v4(skb, &packet, 0))
+			return 1;
+	} else if (skb->protocol != bpf_htons(ETH_P_IPV6) || !read_v6(skb, &packet, 0)) {
+		return 1;
+	}
+	if (!read_transport(skb, &packet, 0) || skb->len <= packet.payload_at || !holds(task, cookie))
+		return 1;
+	flow->who.pid = pid;
+	flow->who.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	return 1;
 }
 
 SEC("cgroup_skb/egress")

@@ -395,7 +395,7 @@ fn without_a_cgroup_tree_the_rest_is_seen_and_what_is_not_is_named() {
     let mut watch =
         Watch::start_with(Options { cgroup_root: Some("/nonexistent".into()), ..Options::default() });
     let blind: Vec<String> = watch.sensor.blind().into_iter().map(|blind| blind.what).collect();
-    assert_eq!(blind, ["connect", "dns-process", "bytes"]);
+    assert_eq!(blind, ["connect", "dns-process", "sender", "bytes"]);
     watch.run(&mut Command::new("/bin/true"));
 }
 
@@ -407,4 +407,44 @@ fn the_kernels_list_of_tasks_has_this_process_and_kernel_threads() {
     assert_eq!(own.parent_pid, std::os::unix::process::parent_id());
     let kernel = tasks.iter().find(|task| task.comm == "kthreadd").unwrap();
     assert!(kernel.is_kernel);
+}
+
+/// A socket that another process opened, and that a child got on its standard output.
+fn said_by_child(speaks_first: bool) {
+    let mut watch = Watch::start();
+    let (mut client, mut server) = pair("127.0.0.1:0");
+    if speaks_first {
+        client.write_all(b"opened by me\n").unwrap();
+    }
+    let its = client.try_clone().unwrap();
+    let mut child = Command::new("/bin/echo")
+        .arg("spoken by another")
+        .stdout(Stdio::from(std::os::fd::OwnedFd::from(its)))
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    assert!(child.wait().unwrap().success());
+    server.write_all(b"heard\n").unwrap();
+    let cookie = cookie(&client);
+    let key = watch.exec(pid).key;
+    let who = watch.until("its words", |what| match what {
+        What::Bytes(bytes) if bytes.cookie == cookie && bytes.bytes.0 == b"spoken by another\n" => {
+            Some(bytes.process)
+        }
+        _ => None,
+    });
+    assert_eq!(who, Some(key), "who speaks");
+    let who = watch.until("the answer", |what| match what {
+        What::Bytes(bytes) if bytes.cookie == cookie && bytes.direction == Direction::In => {
+            Some(bytes.process)
+        }
+        _ => None,
+    });
+    assert_eq!(who, Some(key), "who is answered");
+}
+
+#[test]
+fn words_on_an_inherited_socket_are_those_of_the_process_that_sends_them() {
+    said_by_child(false);
+    said_by_child(true);
 }

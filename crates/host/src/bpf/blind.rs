@@ -43,6 +43,10 @@ fn unseen(sees: &str) -> (&'static str, &'static str) {
         "fork" => ("new processes are not seen until they execute", "新进程在执行程序之前不可见"),
         "exit" => ("the end of processes is not seen", "看不到进程结束"),
         "connect" => ("connections that processes open are not seen", "看不到进程发起的连接"),
+        "sender" => (
+            "a connection is held to be that of who opened it, though another process may use it",
+            "连接一律视为属于打开它的进程，即使由其他进程使用",
+        ),
         "dns-process" => (
             "names asked for are seen without the process that asks",
             "看得到域名查询，但不知道由哪个进程发出",

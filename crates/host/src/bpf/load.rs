@@ -48,7 +48,7 @@ const fn hook(program: &'static str, sees: &'static str, place: Place) -> Hook {
 }
 
 /// Every program of sensor.bpf.c.
-pub(crate) static HOOKS: [Hook; 17] = [
+pub(crate) static HOOKS: [Hook; 18] = [
     hook("on_exec", "exec", Place::Named),
     hook("on_fork", "fork", Place::Named),
     hook("on_exit", "exit", Place::Named),
@@ -58,6 +58,8 @@ pub(crate) static HOOKS: [Hook; 17] = [
     hook("on_sendmsg4", "dns-process", Place::Cgroup),
     hook("on_sendmsg6", "dns-process", Place::Cgroup),
     hook("on_state", "closed", Place::Named),
+    // Before the next, which reports what this one found.
+    hook("on_sender", "sender", Place::Cgroup),
     hook("on_bytes_out", "bytes", Place::Cgroup),
     hook("on_bytes_in", "bytes", Place::Cgroup),
     hook("on_switch", "rounding", Place::Named),
