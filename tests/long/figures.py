@@ -36,7 +36,7 @@ class Watch:
     def wait(self, fits, limit=10):
         with self.fresh:
             def hit():
-                return next((entry for entry in self.lines if fits(entry[1])), None)
+                return next((entry for entry in reversed(self.lines) if fits(entry[1])), None)
             self.fresh.wait_for(hit, limit)
             return hit()
 
@@ -75,16 +75,26 @@ def latencies(watch, rounds=200):
     server = socket.create_server(("127.0.0.1", 0))
     took = []
     for number in range(rounds):
-        client = socket.create_connection(server.getsockname())
-        pool, _ = server.accept()
         wallet = f"latency-{number}-not-a-wallet"
         login = json.dumps({"id": 1, "jsonrpc": "2.0", "method": "login", "params": {"login": wallet, "pass": "x", "agent": "XMRig/6", "algo": ["rx/0"]}}) + "\n"
-        start = time.perf_counter()
-        client.sendall(login.encode())
-        hit = watch.wait(lambda line: wallet in json.dumps(line))
+        told, tells = os.pipe()
+        # A process of its own each time: the connections of one process are folded after the first few.
+        child = os.fork()
+        if child == 0:
+            client = socket.create_connection(server.getsockname())
+            start = time.perf_counter()
+            client.sendall(login.encode())
+            os.write(tells, f"{start}\n".encode())
+            client.close()
+            os._exit(0)
+        pool, _ = server.accept()
+        start = float(os.read(told, 64))
+        hit = watch.wait(lambda line: wallet in json.dumps(line), 5)
         took.append((hit[0] - start) * 1000 if hit else float("inf"))
-        client.close()
         pool.close()
+        os.waitpid(child, 0)
+        os.close(told)
+        os.close(tells)
     took.sort()
     rows.append((f"login bytes to JSON line, {rounds} logins", f"p50 {statistics.median(took):.2f} ms, p99 {took[int(rounds * 0.99) - 1]:.2f} ms", "p50 <= 5 ms"))
 
