@@ -143,6 +143,11 @@ impl Recording {
         let unreadable = |source| RecordingError::Unreadable { path: self.path.clone(), source };
         let Some(line) = read_line(&mut self.lines).map_err(unreadable)? else { return Ok(None) };
         self.number += 1;
+        if line.last() != Some(&b'\n') {
+            // The agent that wrote it was killed, or the disk was full: what came before is whole.
+            tracing::warn!(path = %self.path.display(), line = self.number, "the recording was cut off; its last line is left out");
+            return Ok(None);
+        }
         if serde_json::from_slice::<Footer>(&line).is_ok() {
             return Ok(None);
         }
@@ -211,4 +216,30 @@ pub enum RecordingError {
         /// Its format.
         version: u32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use minesweep_model::{Host, What};
+
+    use super::*;
+
+    #[test]
+    fn a_recording_of_a_killed_agent_gives_all_but_the_line_that_was_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let event = |at_ms| Event { at_ms, what: What::Host(Host::default()) };
+        let mut recorder = Recorder::create(&path, &Config::default(), None).unwrap();
+        (1..=2).for_each(|at_ms| recorder.event(&event(at_ms)).unwrap());
+        recorder.finish().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let mut recording = Recording::open(&path).unwrap();
+        assert_eq!(recording.next_event().unwrap().map(|event| event.at_ms), Some(1));
+        assert!(recording.next_event().unwrap().is_none());
+        std::fs::write(&path, [&whole[..whole.len() - 3], b"\n"].concat()).unwrap();
+        let mut recording = Recording::open(&path).unwrap();
+        assert!(recording.next_event().is_ok());
+        assert!(matches!(recording.next_event(), Err(RecordingError::Line { number: 3, .. })));
+    }
 }
