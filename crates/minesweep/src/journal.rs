@@ -7,7 +7,7 @@ use minesweep_respond::RespondError;
 use crate::{
     Failure,
     cli::{Context, DATA_DIR, Entry, Flag, JSON},
-    output::{Form, Printer},
+    output::{Form, Printer, day},
 };
 
 /// The subcommand `journal`.
@@ -52,7 +52,7 @@ fn list(context: &Context) -> Result<u8, Failure> {
             } else {
                 context.say("open", "未了结")
             };
-            print!("{:>6} {mark} ", change.outcome.entry);
+            print!("{:>6} {mark} {} ", change.outcome.entry, day(change.outcome.at_ms));
         }
         if !printer.print(&Report::Outcome(Box::new(change.outcome)))? {
             break;

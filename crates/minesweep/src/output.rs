@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
-use crate::Failure;
 use minesweep_model::{
     Change, Detection, Host, Incident, IncidentState, Kind, Lang, Mining, Outcome, OutcomeState, Process,
     Report, Severity, ocsf,
 };
+use time::OffsetDateTime;
+
+use crate::Failure;
 
 /// How findings are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -166,12 +168,12 @@ fn outcome_text(outcome: &Outcome, lang: Lang) -> String {
         (OutcomeState::Failed(why), Lang::En) => format!("failed: {}", clean(why)),
         (OutcomeState::Failed(why), Lang::Zh) => format!("失败：{}", clean(why)),
     };
-    let label = match lang {
-        Lang::En => "ACTION  ",
-        Lang::Zh => "处置",
+    let (label, colon) = match lang {
+        Lang::En => ("ACTION  ", ": "),
+        Lang::Zh => ("处置", "："),
     };
     format!(
-        "{} {label} {} {}: {how}\n",
+        "{} {label} {} {}{colon}{how}\n",
         clock(outcome.at_ms),
         what.of(lang),
         process_text(&outcome.target, lang)
@@ -260,6 +262,13 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// Day, UTC; empty for a time that no calendar holds.
+pub fn day(at_ms: u64) -> String {
+    let seconds = i64::try_from(at_ms / 1000).ok();
+    let date = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    date.map(|at| format!("{}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())).unwrap_or_default()
+}
+
 /// Time of day, UTC.
 fn clock(at_ms: u64) -> String {
     let seconds = at_ms / 1000 % 86_400;
@@ -280,5 +289,8 @@ mod tests {
     fn time_of_day_is_utc() {
         assert_eq!(clock(0), "00:00:00Z");
         assert_eq!(clock(86_399_999), "23:59:59Z");
+        assert_eq!(day(86_399_999), "1970-01-01");
+        assert_eq!(day(1_795_565_395_000), "2026-11-25");
+        assert_eq!(day(u64::MAX), "");
     }
 }
