@@ -41,7 +41,7 @@ impl Frozen {
         }
         let stat = match proc.stat(self.held.key.pid) {
             Ok(None) => return Look::Ended,
-            Ok(Some(stat)) if stat.start_ticks != self.held.key.start_ticks || stat.has_ended() => {
+            Ok(Some(stat)) if stat.start_ticks != self.held.key.start_ticks || stat.is_ending() => {
                 return Look::Ended;
             }
             Ok(stat) => stat,

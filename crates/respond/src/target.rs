@@ -90,6 +90,11 @@ impl Stat {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
 
+    /// It is ending: a killed process runs on for a moment, to give back what it holds.
+    pub(crate) fn is_ending(self) -> bool {
+        self.has_ended() || self.flags & PF_EXITING != 0
+    }
+
     fn is_kernel_thread(self) -> bool {
         self.flags & PF_KTHREAD != 0
     }
@@ -168,7 +173,8 @@ impl Proc {
             let Ok(thread) = name.parse() else { continue };
             match self.thread_stat(pid, thread)? {
                 Some(living) if !living.has_ended() => {
-                    return Ok(Some(Stat { state: living.state, face: living.face, ..first }));
+                    let Stat { state, face, flags, .. } = living;
+                    return Ok(Some(Stat { state, face, flags, ..first }));
                 }
                 Some(_) | None => {}
             }
@@ -315,6 +321,8 @@ pub(crate) fn is_no_process(failed: &io::Error) -> bool {
     matches!(failed.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
+/// `PF_EXITING` of linux/sched.h.
+const PF_EXITING: u64 = 0x4;
 /// `PF_KTHREAD` of linux/sched.h.
 const PF_KTHREAD: u64 = 0x0020_0000;
 /// As many as a process may have open by the limit that services are commonly given.
@@ -343,6 +351,15 @@ mod tests {
         for short in [&b""[..], b"7 (sleep", b"7 (sleep)", b"7 (sleep) S 1 2", b"7 (sleep) S 1 2 3 0 -1 x"] {
             assert_eq!(Stat::parse(short, 7), None);
         }
+    }
+
+    #[test]
+    fn a_process_that_was_killed_is_ending_while_it_still_runs() {
+        let line =
+            |state, flags| format!("7 (a) {state} 1 2 3 0 -1 {flags} 5 6 7 8 9 10 11 12 20 0 1 0 4242 99");
+        let is_ending = |state, flags| Stat::parse(line(state, flags).as_bytes(), 7).unwrap().is_ending();
+        assert!(is_ending('R', 0x0040_0004) && is_ending('Z', 0x0040_0004));
+        assert!(!is_ending('R', 0x0040_0000) && !is_ending('T', 0x0040_0100));
     }
 
     #[test]
