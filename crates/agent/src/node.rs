@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use minesweep_detect::Output;
+use minesweep_detect::{Losses, Output};
 use minesweep_host::{Source, cpu, facts, gpu, proc};
 use minesweep_model::{Event, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What};
 use minesweep_respond::{Leftover, Options, Responder};
@@ -282,10 +282,27 @@ impl Node {
                 "closer looks were left out because too many waited"
             );
         }
+        let losses = self.line.engine().losses();
+        if losses != Losses::default() {
+            tracing::warn!(
+                ?losses,
+                "the tables of the engine were full, and what was thrown out was not judged"
+            );
+        }
         let load = self.load();
         for count in &load.counts {
             let HookCount { hook, made, seen, lost } = count;
-            tracing::info!(hook, made, seen, lost, "records of a hook");
+            if *lost > 0 {
+                tracing::warn!(
+                    hook,
+                    made,
+                    seen,
+                    lost,
+                    "records of a hook were lost, and what they told was not judged"
+                );
+            } else {
+                tracing::info!(hook, made, seen, "records of a hook");
+            }
         }
         sink(Report::Load(load));
         self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map_err(AgentError::from))

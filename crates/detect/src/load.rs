@@ -75,7 +75,7 @@ impl CpuHistory {
                 self.slots.push_back(slot);
             }
         }
-        let mut covered_ms: u64 = self.slots.iter().map(|slot| slot.over_ms).sum();
+        let mut covered_ms = self.busy_for_ms();
         while let Some(first) = self.slots.front()
             && covered_ms.saturating_sub(first.over_ms) >= STEADY_OVER_MS
         {
@@ -83,6 +83,11 @@ impl CpuHistory {
             self.slots.pop_front();
         }
         if covered_ms >= STEADY_OVER_MS { self.judge() } else { None }
+    }
+
+    /// How long it has been busy without a pause, milliseconds; at most a little over five minutes.
+    pub(crate) fn busy_for_ms(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.over_ms).sum()
     }
 
     fn judge(&self) -> Option<Steady> {

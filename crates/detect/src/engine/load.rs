@@ -15,6 +15,9 @@ use crate::{
 
 /// A hidden process counts from this share of a processor: less may be a race between two listings.
 const HIDDEN_LEAST_SHARE: f64 = 0.5;
+/// Where rounding modes are not seen, a process that is busy this long without a pause is looked at: its memory is then all
+/// that tells a miner from a codec. Most compilers are done before.
+const BLIND_LOOK_MS: u64 = 20_000;
 /// A process that keeps a graphics processor this busy, in percent, uses it to compute.
 const GPU_LEAST_PERCENT: u64 = 50;
 
@@ -27,6 +30,7 @@ impl Engine {
                 continue;
             }
             let steady = entry.activity.cpu.add(at_ms, sample.over_ms, use_of);
+            let busy_for_ms = entry.activity.cpu.busy_for_ms();
             let (busy, is_hidden) = (entry.activity.cpu.busy_now, entry.process.is_hidden);
             self.note_use(key, busy, use_of.total_ms);
             if is_hidden && busy >= HIDDEN_LEAST_SHARE {
@@ -35,6 +39,9 @@ impl Engine {
             }
             if let Some(steady) = steady {
                 self.steady(key, &steady, at_ms, out);
+            }
+            if busy_for_ms >= BLIND_LOOK_MS && self.host.blind.iter().any(|blind| blind.what == "rounding") {
+                self.look(key, Reason::Hint, at_ms, out);
             }
         }
         self.hidden_time(sample, at_ms, out);
