@@ -39,6 +39,8 @@ pub(crate) struct CpuHistory {
     pub(crate) total_ms: u64,
     /// Processors it kept busy in the last sample.
     pub(crate) busy_now: f64,
+    /// Time used since it was last thought worth a look, milliseconds.
+    unlooked_ms: u64,
 }
 
 /// A steady load, in numbers.
@@ -58,6 +60,7 @@ impl CpuHistory {
     /// Adds a sample; the answer when the last five minutes were steady.
     pub(crate) fn add(&mut self, at_ms: u64, over_ms: u64, use_of: &ProcessCpu) -> Option<Steady> {
         self.total_ms = use_of.total_ms.max(self.total_ms);
+        self.unlooked_ms = self.unlooked_ms.saturating_add(use_of.cpu_ms);
         self.busy_now = use_of.cpu_ms as f64 / over_ms.max(1) as f64;
         let has_gap = at_ms.saturating_sub(self.last_ms) > over_ms.saturating_mul(2).max(STEADY_SLOT_MS * 2);
         if has_gap || self.busy_now < STEADY_LEAST_SHARE {
@@ -75,7 +78,7 @@ impl CpuHistory {
                 self.slots.push_back(slot);
             }
         }
-        let mut covered_ms = self.busy_for_ms();
+        let mut covered_ms: u64 = self.slots.iter().map(|slot| slot.over_ms).sum();
         while let Some(first) = self.slots.front()
             && covered_ms.saturating_sub(first.over_ms) >= STEADY_OVER_MS
         {
@@ -85,9 +88,13 @@ impl CpuHistory {
         if covered_ms >= STEADY_OVER_MS { self.judge() } else { None }
     }
 
-    /// How long it has been busy without a pause, milliseconds; at most a little over five minutes.
-    pub(crate) fn busy_for_ms(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.over_ms).sum()
+    /// True each time it has used as much again.
+    pub(crate) fn has_used_again(&mut self, cpu_ms: u64) -> bool {
+        let has = self.unlooked_ms >= cpu_ms;
+        if has {
+            self.unlooked_ms = 0;
+        }
+        has
     }
 
     fn judge(&self) -> Option<Steady> {

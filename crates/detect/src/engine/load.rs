@@ -15,9 +15,10 @@ use crate::{
 
 /// A hidden process counts from this share of a processor: less may be a race between two listings.
 const HIDDEN_LEAST_SHARE: f64 = 0.5;
-/// Where rounding modes are not seen, a process that is busy this long without a pause is looked at: its memory is then all
-/// that tells a miner from a codec. Most compilers are done before.
-const BLIND_LOOK_MS: u64 = 20_000;
+/// Where rounding modes are not seen, a process that has used this much processor time is looked at: its memory is then
+/// all that tells a miner from a codec. Time used and not share, since a miner on a loaded machine gets little. Most
+/// compilers are done before.
+const BLIND_LOOK_CPU_MS: u64 = 10_000;
 /// A process that keeps a graphics processor this busy, in percent, uses it to compute.
 const GPU_LEAST_PERCENT: u64 = 50;
 
@@ -30,7 +31,7 @@ impl Engine {
                 continue;
             }
             let steady = entry.activity.cpu.add(at_ms, sample.over_ms, use_of);
-            let busy_for_ms = entry.activity.cpu.busy_for_ms();
+            let has_used = entry.activity.cpu.has_used_again(BLIND_LOOK_CPU_MS);
             let (busy, is_hidden) = (entry.activity.cpu.busy_now, entry.process.is_hidden);
             self.note_use(key, busy, use_of.total_ms);
             if is_hidden && busy >= HIDDEN_LEAST_SHARE {
@@ -40,7 +41,7 @@ impl Engine {
             if let Some(steady) = steady {
                 self.steady(key, &steady, at_ms, out);
             }
-            if busy_for_ms >= BLIND_LOOK_MS && self.host.blind.iter().any(|blind| blind.what == "rounding") {
+            if has_used && self.host.blind.iter().any(|blind| blind.what == "rounding") {
                 self.look(key, Reason::Hint, at_ms, out);
             }
         }
