@@ -59,7 +59,8 @@ fn of_a_hundred_miners_that_share_at_once_none_gets_a_share_out() {
         assert!(seen.is_some(), "round {round}: {dialect} was not seen");
         let done = watch.find(LIMIT, |line| is_frozen(line, miner.pid()));
         assert!(done.is_some(), "round {round}: nothing was done");
-        assert_eq!(state(miner.pid()), Some('T'), "round {round}");
+        // On a loaded machine the stop takes when it next gets a processor, before any instruction of its own.
+        assert!(comes_to(|| state(miner.pid()) == Some('T')), "round {round}");
         miner.kill();
     }
     watch.terminate();

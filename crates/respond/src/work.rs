@@ -221,11 +221,11 @@ impl Work {
             Aim::Freeze(held, _) if self.state == Some(OutcomeState::Done) => {
                 if !has_stopped(proc, held) {
                     self.remark = format!(
-                        "not stopped after {STOP_WAIT_MS} ms: it stops when it leaves its uninterruptible sleep"
+                        "not stopped after {STOP_WAIT_MS} ms: it stops before it runs on, when it gets a processor or leaves its uninterruptible sleep"
                     );
                     tracing::warn!(
                         pid = held.key.pid,
-                        "a process does not stop yet; it is in uninterruptible sleep"
+                        "a process does not stop yet; it waits for a processor or is in uninterruptible sleep"
                     );
                 }
             }
