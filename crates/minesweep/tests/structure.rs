@@ -164,6 +164,43 @@ fn each_file_says_what_it_is_for() {
     }
 }
 
+/// Documents below a folder, without what is built or installed.
+fn documents(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let is_ours = !["target", "node_modules", ".git", "dist"].iter().any(|name| path.ends_with(name));
+        if path.is_dir() && is_ours {
+            documents(&path, out);
+        } else if path.extension().is_some_and(|e| e == "md") {
+            out.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_link_in_a_document_leads_somewhere() {
+    let mut files = Vec::new();
+    documents(&root(), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let is_here = link.is_empty() || link.contains("://") || file.with_file_name(link).exists();
+            assert!(is_here, "{} links to {link}, which is not there", file.display());
+        }
+    }
+}
+
+#[test]
+fn decisions_are_numbered_without_a_gap() {
+    let names = fs::read_dir(root().join("docs/adr")).unwrap();
+    let mut names: Vec<String> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    for (number, name) in (1..).zip(&names) {
+        assert!(name.starts_with(&format!("{number:04}-")), "{name} is number {number}");
+    }
+}
+
 #[test]
 fn no_file_names_a_package_registry() {
     let hosts = ["registry.npmjs", "static.crates", "index.crates", "files.pythonhosted", "deb.debian"];
