@@ -48,8 +48,8 @@ class Watch:
         for line in self.errors:
             if line.startswith("{"):
                 fields = json.loads(line)["fields"]
-                if "hook" in fields:
-                    found[fields["hook"]] = fields
+                if "made" in fields:
+                    found[fields["hook"]] = {"lost": 0, **fields}
         return found
 
 
