@@ -116,11 +116,16 @@ export default function Incidents() {
   const state = filterOf(params.get("state"));
   const search = params.get("q") ?? "";
   const [typed, setTyped] = useState(search);
-  // The search that this page itself asked for; another one came by a link or the back button.
+  // The search that this page itself asked for; another one came by a link or the back button. The address follows
+  // later, so only its change is looked at: else what is typed meanwhile would be lost.
   const [asked, setAsked] = useState(search);
-  if (asked !== search) {
-    setAsked(search);
-    setTyped(search);
+  const [shown, setShown] = useState(search);
+  if (shown !== search) {
+    setShown(search);
+    if (asked !== search) {
+      setAsked(search);
+      setTyped(search);
+    }
   }
   const list = useInfiniteQuery({ ...incidentsQuery(state, search), placeholderData: (old) => old });
   const price = useQuery(overviewQuery).data?.price;
