@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use minesweep_detect::{Engine, Output, Rules, Settings};
-use minesweep_model::Event;
+use minesweep_model::{Event, Mode, Plan};
 use minesweep_traffic::{Limits, Streams};
 
 /// The engines of one node.
@@ -28,6 +28,11 @@ impl Line {
             outputs.extend(self.engine.observe(event));
         }
         outputs
+    }
+
+    /// What `mode` allows to be done about an output.
+    pub fn plan(&mut self, mode: Mode, output: &Output) -> Plan {
+        self.engine.plan(mode, output)
     }
 
     /// The engine, for its incidents and counters.

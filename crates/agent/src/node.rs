@@ -215,7 +215,7 @@ impl Node {
     /// Acts on an output as far as the mode allows; what came of it is the next event.
     fn answer(&mut self, output: &Output) {
         let Some(responder) = &mut self.responder else { return };
-        let plan = self.line.engine().plan(self.mode, output);
+        let plan = self.line.plan(self.mode, output);
         if plan.steps.is_empty() {
             return;
         }

@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use minesweep_model::{
     Action, Change, Detection, Evidence, Group, Incident, IncidentState, Mining, Outcome, OutcomeState,
-    Process, ProcessKey, Text,
+    Process, ProcessKey, Severity, Text,
 };
 
-use crate::{facts::Facts, lists::HashRates, settings::Settings, verdict, words};
+use crate::{behaviour::Behaviour, facts::Facts, lists::HashRates, settings::Settings, verdict, words};
 
 /// Most processes of one dossier.
 pub(crate) const MEMBERS_LIMIT: usize = 64;
@@ -60,12 +60,14 @@ pub(crate) struct Dossier {
     pub(crate) root: Arc<Process>,
     pub(crate) members: BTreeMap<ProcessKey, Member>,
     pub(crate) facts: Facts,
+    /// What was done besides mining.
+    pub(crate) behaviour: Behaviour,
     pub(crate) changed_ms: u64,
     /// Processes for which there was no room.
     pub(crate) members_lost: u64,
     since_ms: u64,
     opening: Option<Opening>,
-    evidence: BTreeMap<&'static str, Evidence>,
+    evidence: BTreeMap<String, Evidence>,
     findings: Vec<Detection>,
     folded: u64,
     outcomes: Vec<Outcome>,
@@ -84,7 +86,7 @@ struct Opening {
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
     at_ms: u64,
-    rules: Vec<&'static str>,
+    rules: Vec<String>,
     mining: Mining,
     state: IncidentState,
     outcomes: usize,
@@ -103,6 +105,7 @@ impl Dossier {
             root,
             members: BTreeMap::new(),
             facts: Facts::default(),
+            behaviour: Behaviour::default(),
             changed_ms: at_ms,
             members_lost: 0,
             since_ms: at_ms,
@@ -182,13 +185,13 @@ impl Dossier {
     }
 
     /// Takes in a piece of evidence: of one rule the strongest counts, the newest dates it.
-    pub(crate) fn weigh(&mut self, rule: &'static str, piece: Evidence) {
+    pub(crate) fn weigh(&mut self, piece: Evidence) {
         self.changed_ms = piece.at_ms;
-        match self.evidence.get_mut(rule) {
+        match self.evidence.get_mut(&piece.rule) {
             Some(have) if have.weight > piece.weight => have.at_ms = piece.at_ms,
             Some(have) => *have = piece,
             None => {
-                self.evidence.insert(rule, piece);
+                self.evidence.insert(piece.rule.clone(), piece);
             }
         }
     }
@@ -200,6 +203,15 @@ impl Dossier {
         } else if self.findings.len() >= FINDINGS_LIMIT
             || self.findings.iter().any(|have| have.rule == detection.rule)
         {
+            self.fold();
+        } else {
+            self.findings.push(detection.clone());
+        }
+    }
+
+    /// Keeps a step of an intrusion: the same rule again is another step, in order, as long as there is room.
+    pub(crate) fn keep_step(&mut self, detection: &Detection) {
+        if self.findings.len() >= FINDINGS_LIMIT {
             self.fold();
         } else {
             self.findings.push(detection.clone());
@@ -261,8 +273,9 @@ impl Dossier {
 
     /// Weighs the evidence; a dossier that is due becomes an incident. True when it is one.
     pub(crate) fn settle(&mut self, at_ms: u64, terms: &Terms<'_>) -> bool {
-        let is_due = verdict::probability(self.evidence.values()) >= terms.settings.open_probability
+        let mines = verdict::probability(self.evidence.values()) >= terms.settings.open_probability
             && verdict::has_cause(self.evidence.values());
+        let is_due = mines || self.behaviour.is_due();
         if self.opening.is_none() && !is_due {
             return false;
         }
@@ -285,7 +298,7 @@ impl Dossier {
         }
         let now = Told {
             at_ms,
-            rules: self.evidence.keys().copied().collect(),
+            rules: self.evidence.keys().cloned().collect(),
             mining: self.mining(terms),
             state: self.state()?,
             outcomes: self.outcomes.len(),
@@ -341,6 +354,16 @@ impl Dossier {
         mining
     }
 
+    /// The verdict says that it mines; else the incident is about what else was done.
+    fn mines(&self, mining: &Mining, terms: &Terms<'_>) -> bool {
+        mining.probability >= terms.settings.open_probability || !self.behaviour.is_due()
+    }
+
+    fn severity(&self, mining: &Mining, terms: &Terms<'_>) -> Severity {
+        let mined = self.mines(mining, terms).then(|| verdict::severity(mining.probability));
+        mined.max(self.behaviour.worst()).unwrap_or(Severity::Medium)
+    }
+
     /// The incident as people get it; `None` before it opened.
     pub(crate) fn incident(&self, terms: &Terms<'_>) -> Option<Incident> {
         let opening = self.opening.as_ref()?;
@@ -353,8 +376,12 @@ impl Dossier {
             opened_ms: opening.at_ms,
             changed_ms: self.changed_ms,
             state: opening.state,
-            severity: verdict::severity(mining.probability),
-            title: words::incident(&self.root, &mining),
+            severity: self.severity(&mining, terms),
+            title: if self.mines(&mining, terms) {
+                words::incident(&self.root, &mining)
+            } else {
+                words::intrusion(&self.root, &self.findings)
+            },
             root: self.root.as_ref().clone(),
             processes: self.members.keys().copied().collect(),
             mining,

@@ -3,7 +3,7 @@
 //! One root cause is the same process, its line up to (not including) who starts programs for everybody, the same
 //! executable file, or the same wallet. Bounded; what is thrown out is counted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use minesweep_model::{FileId, IncidentState, Process, ProcessKey};
 
@@ -28,6 +28,8 @@ pub(crate) struct Dossiers {
     by_process: BTreeMap<ProcessKey, u64>,
     by_file: BTreeMap<FileId, u64>,
     by_wallet: BTreeMap<String, u64>,
+    /// Sessions in which steps of an intrusion were seen; one for each dossier that has steps.
+    by_session: BTreeMap<ProcessKey, u64>,
     /// Dossiers that were thrown out while their processes ran.
     pub(crate) lost: u64,
     members_lost: u64,
@@ -73,13 +75,7 @@ impl Dossiers {
         let process = tree.process(key)?.clone();
         let id = match self.belongs(tree, &process, wallet, at_ms) {
             Some(id) => id,
-            None => {
-                self.make_room();
-                let id = self.next;
-                self.next = self.next.saturating_add(1);
-                self.all.insert(id, Dossier::new(process.clone(), at_ms));
-                id
-            }
+            None => self.open(process.clone(), at_ms),
         };
         self.join(tree, id, key);
         if !is_interpreter(&process)
@@ -90,6 +86,26 @@ impl Dossiers {
         }
         self.learn_wallet(id, wallet);
         Some(id)
+    }
+
+    /// The dossier that a step of an intrusion belongs to, made when there is none: its own, else that of its session.
+    pub(crate) fn place_step(&mut self, tree: &Tree, key: ProcessKey, at_ms: u64) -> Option<u64> {
+        let process = tree.process(key)?.clone();
+        let id = match self.belongs(tree, &process, None, at_ms) {
+            Some(id) => id,
+            None => self.open(tree.process(tree.session(key)).unwrap_or(&process).clone(), at_ms),
+        };
+        self.by_session.entry(tree.session(key)).or_insert(id);
+        self.join(tree, id, key);
+        Some(id)
+    }
+
+    fn open(&mut self, root: Arc<Process>, at_ms: u64) -> u64 {
+        self.make_room();
+        let id = self.next;
+        self.next = self.next.saturating_add(1);
+        self.all.insert(id, Dossier::new(root, at_ms));
+        id
     }
 
     /// Remembers whose wallet it is; the first dossier keeps it.
@@ -192,6 +208,7 @@ impl Dossiers {
             .or_else(|| file().filter(current))
             .or_else(|| wallet().filter(current))
             .or_else(|| below().filter(current))
+            .or_else(|| self.by_session.get(&tree.session(key)).copied().filter(current))
     }
 
     /// It is open, or ended so lately that it may come back.
@@ -228,6 +245,7 @@ impl Dossiers {
         self.by_process.retain(|_, held| *held != id);
         self.by_file.retain(|_, held| *held != id);
         self.by_wallet.retain(|_, held| *held != id);
+        self.by_session.retain(|_, held| *held != id);
     }
 
     /// Sizes of the tables, for tests of the bounds.

@@ -7,10 +7,16 @@ mod absorb;
 mod load;
 mod process;
 mod said;
+mod told;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use minesweep_model::{Change, Detection, Event, Host, Incident, Outcome, Process, ProcessKey, Said, What};
+use minesweep_model::{
+    Action, Change, Detection, Event, Host, Incident, Outcome, Process, ProcessKey, Said, What,
+};
 
 use crate::{
     dossiers::Dossiers,
@@ -68,6 +74,8 @@ pub struct Engine {
     unowned: Activity,
     /// Connections that said hello to a pool and have not named a wallet yet, by cookie: when, and the words.
     greeted: BTreeMap<u64, (u64, Said)>,
+    /// Processes whose freeze is planned and whose outcome is not known yet: it is not planned twice.
+    pub(crate) planned: BTreeSet<ProcessKey>,
 }
 
 impl Engine {
@@ -85,6 +93,7 @@ impl Engine {
             looks: Looks::default(),
             unowned: Activity::default(),
             greeted: BTreeMap::new(),
+            planned: BTreeSet::new(),
         }
     }
 
@@ -115,7 +124,7 @@ impl Engine {
             What::Looked(looked) => self.looked(looked, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.
-            What::Bytes(_) | What::Lost(_) => {}
+            What::Bytes(_) | What::Lost(_) | What::File(_) | What::Log(_) => {}
         }
         out
     }
@@ -167,6 +176,9 @@ impl Engine {
 
     /// The incident shows what was done about it, and becomes contained when nothing of it runs on.
     fn outcome(&mut self, outcome: &Outcome, at_ms: u64, out: &mut Vec<Output>) {
+        if matches!(outcome.action, Action::Freeze { .. }) {
+            self.planned.remove(&outcome.target.key);
+        }
         for id in self.dossiers.ids() {
             if self.dossiers.get_mut(id).is_some_and(|dossier| dossier.note(outcome)) {
                 self.review(id, at_ms, out);

@@ -4,8 +4,10 @@
 //! to the same answer, byte for byte, in a unit test and without root. What was said, what the processor does, and
 //! who started whom decide; names and ports only hint (docs/spec/verdict.md).
 
+mod behaviour;
 mod cases;
 mod config_keys;
+mod content_rule;
 mod dossier;
 mod dossiers;
 mod engine;
@@ -30,6 +32,7 @@ mod words;
 pub mod clues;
 
 pub use cases::{RuleLine, RuleState, rules_test};
+pub use content_rule::ContentRule;
 pub use engine::{Engine, Losses, Output};
 pub use file_rules::{FileRules, SCAN_LIMIT_BYTES};
 pub use lists::{HashRates, PoolEntry, PoolLevel, Pools};

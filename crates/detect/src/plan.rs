@@ -51,19 +51,30 @@ const KEPT: [&str; 14] = [
 impl Engine {
     /// What `mode` allows to be done about `trigger`; empty in observe mode.
     #[must_use = "a plan that is dropped leaves the miner running"]
-    pub fn plan(&self, mode: Mode, trigger: &Output) -> Plan {
+    pub fn plan(&mut self, mode: Mode, trigger: &Output) -> Plan {
         let (confidence, probability) = match mode {
             Mode::Observe => return Plan::default(),
             Mode::Block => (BLOCK_CONFIDENCE, BLOCK_PROBABILITY),
             Mode::Strict => (STRICT_CONFIDENCE, STRICT_PROBABILITY),
         };
-        match trigger {
+        let plan = match trigger {
             Output::Detection(detection) => self.plan_detection(detection, confidence),
             Output::Incident { change: Change::Created | Change::Updated, incident } => {
                 self.plan_incident(incident, probability)
             }
             Output::Incident { change: Change::Closed, .. } | Output::Look(_) => Plan::default(),
-        }
+        };
+        self.planned.extend(plan.steps.iter().filter_map(|step| match step.action {
+            Action::Freeze { process } => Some(process),
+            Action::Kill { .. } | Action::Thaw { .. } | Action::CutSocket { .. } => None,
+        }));
+        plan
+    }
+
+    /// A freeze of it is under way, or it is frozen and was not let go on since.
+    fn is_dealt_with(&self, key: ProcessKey) -> bool {
+        let last = || self.dossiers().of(key).and_then(|id| self.dossiers().get(id)?.last_done(key));
+        self.planned.contains(&key) || matches!(last(), Some(Action::Freeze { .. } | Action::Kill { .. }))
     }
 
     /// Freezes who spoke and cuts what it spoke on, before the first share.
@@ -78,7 +89,9 @@ impl Engine {
             return plan;
         };
         let reason = &detection.why;
-        plan.steps.push(step(Action::Freeze { process: target.key }, target, reason));
+        if !self.is_dealt_with(target.key) {
+            plan.steps.push(step(Action::Freeze { process: target.key }, target, reason));
+        }
         if let Some(cookie) = detection.cookie {
             plan.steps.push(step(Action::CutSocket { process: target.key, cookie }, target, reason));
         }
@@ -105,7 +118,7 @@ impl Engine {
         let dossier = self.dossiers().find(uid)?;
         let has_just_failed =
             dossier.last_failed_ms(key).is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < RETRY_MS);
-        if has_just_failed || !self.takes_part(dossier, &entry.process) {
+        if has_just_failed || self.planned.contains(&key) || !self.takes_part(dossier, &entry.process) {
             return None;
         }
         match dossier.last_done(key) {

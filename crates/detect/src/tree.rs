@@ -60,9 +60,15 @@ pub(crate) struct Activity {
     /// Its copies were put into its incident.
     pub(crate) has_copies_joined: bool,
     fired: BTreeSet<(RuleId, u64)>,
+    hits: BTreeSet<(u64, u64)>,
 }
 
 impl Activity {
+    /// True the first time for this rule of content and this thing, both as short numbers.
+    pub(crate) fn hits_first(&mut self, what: (u64, u64)) -> bool {
+        self.hits.len() < FIRED_LIMIT && self.hits.insert(what)
+    }
+
     /// True the first time for this rule and this thing (a flow, a name, 0).
     pub(crate) fn fires_first(&mut self, rule: RuleId, thing: u64) -> bool {
         self.fired.len() < FIRED_LIMIT && self.fired.insert((rule, thing))
@@ -178,6 +184,20 @@ impl Tree {
             Some(parent)
         })
         .take(DEPTH_LIMIT)
+    }
+
+    /// The process at the root of what belongs together: one login, one run of a cron line, one service, one
+    /// container. It is the highest below who starts such things.
+    pub(crate) fn session(&self, key: ProcessKey) -> ProcessKey {
+        let mut root = key;
+        for above in self.ancestors(key) {
+            let grand = self.parent(above.process.key).map(|entry| entry.process.as_ref());
+            if starts_sessions(&above.process, grand) {
+                break;
+            }
+            root = above.process.key;
+        }
+        root
     }
 
     /// The parent, when the process is a copy of it that executed nothing since.
@@ -298,6 +318,19 @@ const STARTERS: [&str; 23] = [
     "catatonit",
 ];
 
+/// Of these, those that only carry a session on: what runs under them belongs to who called them.
+const CARRIERS: [&str; 5] = ["login", "su", "sudo", "sshd-session", "runc"];
+
+/// It starts sessions and services for everybody. sshd is itself again for each login: the one below another is a
+/// session, the one below anything else listens.
+fn starts_sessions(process: &Process, parent: Option<&Process>) -> bool {
+    let name = base_name(&process.exe);
+    let is_session = name == "sshd" && parent.is_some_and(|parent| base_name(&parent.exe) == "sshd");
+    process.key.pid == 1
+        || process.origin == Origin::Kernel
+        || STARTERS.contains(&name) && !CARRIERS.contains(&name) && !is_session
+}
+
 /// Shells and interpreters: their file says nothing of what they run.
 const INTERPRETERS: [&str; 16] = [
     "bash", "sh", "dash", "zsh", "ksh", "ash", "fish", "busybox", "python", "perl", "ruby", "node", "nodejs",
@@ -349,6 +382,26 @@ mod tests {
         assert_eq!(tree.parent(key(11, 5)).unwrap().process.comm, "sh", "as it was when it forked");
         tree.learn(&Process { parent_pid: 10, ..Process::unknown(key(12, 8)) });
         assert!(tree.parent(key(12, 8)).is_none(), "the process with that pid is younger");
+    }
+
+    #[test]
+    fn what_runs_in_one_login_has_one_session_and_two_logins_have_two() {
+        let mut tree = Tree::default();
+        let mut add = |pid: u32, parent_pid: u32, exe: &str| {
+            let exe = exe.to_owned();
+            tree.learn(&Process { parent_pid, exe, ..Process::unknown(key(pid, u64::from(pid))) });
+        };
+        add(1, 0, "/usr/lib/systemd/systemd");
+        add(10, 1, "/usr/sbin/sshd");
+        for (session, shell, tool) in [(20, 21, 22), (30, 31, 32)] {
+            add(session, 10, "/usr/sbin/sshd");
+            add(shell, session, "/usr/bin/bash");
+            add(tool, shell, "/usr/bin/sudo");
+            add(tool + 3, tool, "/usr/bin/curl");
+        }
+        assert_eq!(tree.session(key(25, 25)), key(20, 20));
+        assert_eq!(tree.session(key(31, 31)), key(30, 30));
+        assert_eq!(tree.session(key(10, 10)), key(10, 10), "the listener is a service");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) fn probability<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) 
     for piece in evidence {
         let limit = match piece.group {
             Group::Load => LOAD_LIMIT,
+            Group::Behaviour => 0.0,
             Group::Protocol
             | Group::Compute
             | Group::Tuning
@@ -33,7 +34,7 @@ pub(crate) fn probability<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) 
 
 /// There is evidence other than load; without it no incident opens whatever the settings say.
 pub(crate) fn has_cause<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) -> bool {
-    evidence.into_iter().any(|piece| piece.group != Group::Load)
+    evidence.into_iter().any(|piece| !matches!(piece.group, Group::Load | Group::Behaviour))
 }
 
 /// Severity of an incident.
@@ -77,6 +78,12 @@ mod tests {
     #[test]
     fn load_alone_never_exceeds_its_limit() {
         assert!((of(&[(Group::Load, 1.0), (Group::Load, 0.9)]) - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_an_intruder_does_besides_says_nothing_of_mining() {
+        assert!(of(&[(Group::Behaviour, 1.0)]).abs() < 1e-9);
+        assert!((of(&[(Group::Behaviour, 1.0), (Group::File, 0.6)]) - 0.6).abs() < 1e-9);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use minesweep_model::{BigMap, FileHit, Kind, Mining, MsrWrite, Process, SettingWrite, Text};
+use minesweep_model::{BigMap, Detection, FileHit, Kind, Mining, MsrWrite, Process, SettingWrite, Text};
 
 use crate::{
     flows::Session,
@@ -62,6 +62,23 @@ pub(crate) fn incident(root: &Process, mining: &Mining) -> Text {
     // Never 100: the formula cannot reach it, so the sentence must not either.
     let percent = percent.min(99.0);
     Text::new(format!("{en} ({percent:.0} % sure)"), format!("{zh}（把握 {percent:.0}%）"))
+}
+
+/// One sentence: what was done besides mining, worst first, and by whom.
+pub(crate) fn intrusion(root: &Process, findings: &[Detection]) -> Text {
+    const SHOWN: usize = 3;
+    let who = who(root);
+    let mut worst: Vec<&Detection> = findings.iter().collect();
+    worst.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let of = |pick: fn(&Text) -> &str| -> Vec<&str> {
+        worst.iter().take(SHOWN).map(|finding| pick(&finding.title)).collect()
+    };
+    let (en, zh) = (of(|text| &text.en).join("; "), of(|text| &text.zh).join("；"));
+    let (more, zh_more) = match findings.len().saturating_sub(SHOWN) {
+        0 => (String::new(), String::new()),
+        more => (format!("; and {more} more"), format!("；另有 {more} 项")),
+    };
+    Text::new(format!("{}: {en}{more}", who.en), format!("{}：{zh}{zh_more}", who.zh))
 }
 
 pub(crate) fn stratum(pool: &str, session: &Session) -> Text {

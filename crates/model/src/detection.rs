@@ -84,6 +84,8 @@ pub enum Group {
     Load,
     /// Hiding and disguise.
     Evasion,
+    /// What an intruder does besides mining; says nothing of mining itself.
+    Behaviour,
 }
 
 /// One thing a detection or verdict rests on.

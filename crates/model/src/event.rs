@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Direction, Origin, Outcome, Process, ProcessKey, Said};
+use crate::{Bytes, Direction, FileId, Origin, Outcome, Process, ProcessKey, Said};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,10 @@ pub enum What {
     MsrWrite(MsrWrite),
     /// A write to a kernel setting that miners raise (`nr_hugepages`, `msr.allow_writes`).
     SettingWrite(SettingWrite),
+    /// A process changed a file, or read one that is watched.
+    File(Box<FileEvent>),
+    /// A line of a log of this machine.
+    Log(Box<LogLine>),
     /// The answer to a look at one process.
     Looked(Box<Looked>),
     /// Records lost since the last report.
@@ -251,6 +255,77 @@ pub struct SettingWrite {
     pub path: String,
     /// What was written, where it could be read.
     pub value: Option<String>,
+}
+
+/// What was done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileAct {
+    /// It was made new.
+    Create,
+    /// It was opened for writing; its content may differ from now on.
+    Write,
+    /// It was opened for reading; told of watched files only.
+    Read,
+    /// It got another name: `path` is the old one, `other` the new one.
+    Rename,
+    /// It got one more name: `path` is the file, `other` the new name.
+    Link,
+    /// A symbolic link was made: `path` is the link, `other` what it points to.
+    Symlink,
+    /// A name was removed.
+    Remove,
+    /// Its permissions changed: `value` is the new mode.
+    Mode,
+    /// Its owner changed: `value` is the new user id in the low and the group id in the high 32 bits.
+    Owner,
+    /// An extended attribute was set or removed: `other` is its name.
+    Xattr,
+    /// Its inode flags (`chattr`) were set: `value` is the new set.
+    Flags,
+    /// Something was mounted on it: `other` is what.
+    Mount,
+    /// What was mounted on it was taken away.
+    Unmount,
+    /// An anonymous memory file was made: `path` is the name given to it.
+    Memfd,
+}
+
+/// A process changed a file, or read one that is watched. Paths are those the process named, made absolute by its
+/// working directory or the folder's descriptor where the sensor can; lossy UTF-8, at most 4 KiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEvent {
+    /// Who did it.
+    pub process: ProcessKey,
+    /// What was done.
+    pub act: FileAct,
+    /// The file.
+    pub path: String,
+    /// The second name, target or attribute, as the act says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
+    /// The file itself, where the sensor knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
+    /// The new mode, owner or flags, as the act says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u64>,
+    /// The kernel did it; false when it was refused.
+    pub is_done: bool,
+}
+
+/// A line of a log of this machine, without its time stamp. The text is lossy UTF-8, at most 8 KiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Where it stood: path of the file, or `journal`.
+    pub source: String,
+    /// The program that logged, as the log names it: `sshd`, `CRON`, `sudo`.
+    pub program: String,
+    /// Its pid in its own namespace, where the log names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The message.
+    pub text: String,
 }
 
 /// What a look at one process found.

@@ -18,8 +18,8 @@ pub use action::{Action, Mode, Outcome, OutcomeState, Plan, Step};
 pub use bytes::Bytes;
 pub use detection::{Attack, Detection, Evidence, Group, Severity};
 pub use event::{
-    BigMap, Blind, Clue, ClueSource, CpuSample, Event, FileHit, Flow, FlowBytes, GpuUse, HookCount, Host,
-    Looked, MsrWrite, ProcessCpu, Protocol, Rounding, SettingWrite, What,
+    BigMap, Blind, Clue, ClueSource, CpuSample, Event, FileAct, FileEvent, FileHit, Flow, FlowBytes, GpuUse,
+    HookCount, Host, LogLine, Looked, MsrWrite, ProcessCpu, Protocol, Rounding, SettingWrite, What,
 };
 pub use incident::{Change, Incident, IncidentState, Kind, Mining};
 pub use process::{Container, FileId, Origin, Process, ProcessKey};

@@ -135,6 +135,8 @@ impl Streams {
             | What::BigMap(_)
             | What::MsrWrite(_)
             | What::SettingWrite(_)
+            | What::File(_)
+            | What::Log(_)
             | What::Looked(_)
             | What::Outcome(_)
             | What::Lost(_) => {}

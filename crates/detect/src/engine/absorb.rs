@@ -58,17 +58,10 @@ impl Engine {
         let key = finding.subject.filter(|_| finding.telling != Telling::Aside)?;
         let group = self.rules.rule(finding.rule).group;
         let piece = evidence(finding.rule.id(), group, finding.weight, finding.why.clone(), at_ms);
-        self.hold(key, finding.rule.id(), piece, &finding.facts, at_ms)
+        self.hold(key, piece, &finding.facts, at_ms)
     }
 
-    fn hold(
-        &mut self,
-        key: ProcessKey,
-        rule: &'static str,
-        piece: Evidence,
-        facts: &Facts,
-        at_ms: u64,
-    ) -> Option<u64> {
+    fn hold(&mut self, key: ProcessKey, piece: Evidence, facts: &Facts, at_ms: u64) -> Option<u64> {
         let activity = &mut self.tree.entry(key)?.activity;
         activity.facts.merge(facts);
         let facts = activity.facts.clone();
@@ -77,7 +70,7 @@ impl Engine {
         let dossier = dossiers.get_mut(id)?;
         dossier.learn(key, &facts);
         dossier.charge(key, piece.weight);
-        dossier.weigh(rule, piece);
+        dossier.weigh(piece);
         let terms = Terms { settings, rates: rules.rates(), boot_id: &host.boot_id };
         if dossier.settle(at_ms, &terms)
             && dossier.miners().any(|miner| miner == key)
@@ -119,7 +112,7 @@ impl Engine {
         let weight = share * if pool.is_some() && wallet.is_some() { CLUE_WEIGHT } else { CLUE_WEIGHT_ONE };
         let why = words::clue(pool.and(facts.pool.value()), wallet.and(facts.wallet.value()));
         let piece = evidence(CLUE, Group::Clue, weight, why, at_ms);
-        if let Some(id) = self.hold(key, CLUE, piece, &Facts::default(), at_ms) {
+        if let Some(id) = self.hold(key, piece, &Facts::default(), at_ms) {
             self.review(id, at_ms, out);
         }
     }

@@ -55,9 +55,9 @@ impl Run {
         self.last.iter().filter(|output| matches!(output, Output::Look(_))).count()
     }
 
-    fn plan(&self, mode: Mode) -> Vec<Action> {
-        let plans = self.last.iter().map(|output| self.engine.plan(mode, output));
-        plans.flat_map(|plan| plan.steps).map(|step| step.action).collect()
+    fn plan(&mut self, mode: Mode) -> Vec<Action> {
+        let Self { engine, last, .. } = self;
+        last.iter().flat_map(|output| engine.plan(mode, output).steps).map(|step| step.action).collect()
     }
 
     fn only(&self) -> Incident {
@@ -227,7 +227,22 @@ fn block_mode_freezes_and_cuts_at_the_login_and_observe_mode_does_nothing() {
     run.see(exec(5, &process(500, 1, "/tmp/a"))).see(login(10, 500, 7, "4w"));
     assert!(run.plan(Mode::Observe).is_empty());
     let cut = Action::CutSocket { process: key(500), cookie: 7 };
-    assert_eq!(run.plan(Mode::Block), [freeze(500), cut, freeze(500)], "detection, then incident");
+    assert_eq!(run.plan(Mode::Block), [freeze(500), cut], "once, though the incident asks for it too");
+}
+
+#[test]
+fn who_speaks_again_while_it_is_being_frozen_loses_that_socket_too_and_is_frozen_once() {
+    let mut run = Run::new();
+    run.see(exec(5, &process(500, 1, "/tmp/a"))).see(login(10, 500, 7, "4w"));
+    assert_eq!(run.plan(Mode::Block).len(), 2);
+    let cut = Action::CutSocket { process: key(500), cookie: 8 };
+    run.see(login(11, 500, 8, "4w"));
+    assert_eq!(run.plan(Mode::Block), [cut], "its outcome is not known yet");
+    let uid = run.only().uid;
+    run.see(outcome(20, &uid, freeze(500), 500)).see(login(21, 500, 9, "4w"));
+    assert_eq!(run.plan(Mode::Block).len(), 1, "it is frozen");
+    run.see(outcome(30, &uid, Action::Thaw { process: key(500) }, 500)).see(login(31, 500, 10, "4w"));
+    assert!(run.plan(Mode::Block).contains(&freeze(500)), "a person let it go on, and it mines anew");
 }
 
 #[test]
@@ -243,7 +258,7 @@ fn block_mode_leaves_what_strict_mode_acts_on() {
     assert!(run.see(unsure(10, 79)).last.is_empty());
     run.see(unsure(20, 80));
     assert!(run.plan(Mode::Block).is_empty());
-    assert_eq!(run.plan(Mode::Strict).len(), 3);
+    assert_eq!(run.plan(Mode::Strict).len(), 2);
 }
 
 #[test]
@@ -560,8 +575,8 @@ fn who_started_a_miner_and_only_has_a_weak_sign_is_shown_and_not_frozen() {
     run.see(exec(1, &Process { argv: words, ..process(400, 1, "/bin/bash") }));
     run.see(exec(2, &process(500, 400, "/tmp/a"))).see(login(10, 500, 7, "4w"));
     assert_eq!(run.only().processes, [key(400), key(500)]);
-    assert!(run.plan(Mode::Strict).contains(&freeze(500)));
-    assert!(!run.plan(Mode::Strict).contains(&freeze(400)));
+    let plan = run.plan(Mode::Strict);
+    assert!(plan.contains(&freeze(500)) && !plan.contains(&freeze(400)), "{plan:?}");
     run.see(fork(20, 400, 401));
     assert!(run.plan(Mode::Strict).is_empty(), "nor are its other children");
 }

@@ -1,0 +1,81 @@
+//! From a match of a rule of content to a detection, and into the story of its root cause.
+
+use minesweep_model::{Detection, Evidence, Group, Mining};
+
+use super::{Engine, Output};
+use crate::{
+    content_rule::Hit,
+    dossier::{Terms, evidence},
+    ids,
+};
+
+impl Engine {
+    /// Tells a match the first time for this rule, subject and thing, and afterwards only counts it.
+    pub(crate) fn tell_hit(&mut self, hit: &Hit<'_>, at_ms: u64, out: &mut Vec<Output>) {
+        if hit.subject.is_some_and(|key| self.is_own(key)) {
+            return;
+        }
+        let id = hit.subject.and_then(|key| self.dossiers.place_step(&self.tree, key, at_ms));
+        if !self.is_first_hit(hit) {
+            if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
+                dossier.fold();
+            }
+            return;
+        }
+        let piece = evidence(&hit.rule.id, Group::Behaviour, 0.0, hit.why.clone(), at_ms);
+        if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
+            dossier.behaviour.add(&hit.rule.id, hit.rule.severity, at_ms);
+            dossier.weigh(piece.clone());
+        }
+        let Self { dossiers, settings, rules, host, .. } = self;
+        let terms = Terms { settings, rates: rules.rates(), boot_id: &host.boot_id };
+        let is_incident =
+            id.and_then(|id| dossiers.get_mut(id)).is_some_and(|dossier| dossier.settle(at_ms, &terms));
+        let mut detection = self.hit_detection(hit, piece, at_ms);
+        if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
+            detection.incident = dossier.uid().filter(|_| is_incident).map(str::to_owned);
+            dossier.keep_step(&detection);
+        }
+        out.push(Output::Detection(Box::new(detection)));
+        if let Some(id) = id {
+            self.review(id, at_ms, out);
+        }
+    }
+
+    fn is_first_hit(&mut self, hit: &Hit<'_>) -> bool {
+        let what = (ids::thing(&hit.rule.id), hit.thing);
+        match hit.subject {
+            Some(key) => self.tree.entry(key).is_some_and(|entry| entry.activity.hits_first(what)),
+            None => self.unowned.hits_first(what),
+        }
+    }
+
+    fn hit_detection(&self, hit: &Hit<'_>, piece: Evidence, at_ms: u64) -> Detection {
+        let process = |key| self.tree.process(key).map(|process| process.as_ref().clone());
+        let rule = hit.rule;
+        Detection {
+            uid: ids::uid(&self.host.boot_id, &rule.id, hit.subject, at_ms, hit.thing),
+            rule: rule.id.clone(),
+            at_ms,
+            severity: rule.severity,
+            confidence: rule.confidence,
+            title: rule.title.clone(),
+            why: hit.why.clone(),
+            advice: rule.advice.clone(),
+            attacks: rule.attacks.clone(),
+            subject: hit.subject.and_then(process),
+            parent: hit
+                .subject
+                .and_then(|key| self.tree.parent(key))
+                .map(|entry| entry.process.as_ref().clone()),
+            remote: hit.remote,
+            cookie: None,
+            evidence: vec![piece],
+            mining: Mining {
+                pids: hit.subject.map(|key| key.pid).into_iter().collect(),
+                ..Mining::default()
+            },
+            incident: None,
+        }
+    }
+}
