@@ -21,12 +21,12 @@ pub(crate) fn files(manifest: &Manifest, files: &BTreeMap<String, String>) -> Re
     for (path, text) in files {
         let refused = |reason: String| ContentError::broken(path, reason);
         match Kind::of(path) {
-            Some(Kind::Mining) => mining(path, text, files).map_err(refused)?,
+            Some(Kind::Mining | Kind::Behaviour) => coded(path, text, files).map_err(refused)?,
             Some(Kind::Yara) => yara(path, text, files).map_err(refused)?,
             Some(Kind::Intel) => intel(manifest, path, text).map_err(refused)?,
             None => {
                 return Err(refused(
-                    "no engine reads it; files belong in mining/, yara/ or intel/".to_owned(),
+                    "no engine reads it; files belong in mining/, behaviour/, yara/ or intel/".to_owned(),
                 ));
             }
         }
@@ -34,12 +34,12 @@ pub(crate) fn files(manifest: &Manifest, files: &BTreeMap<String, String>) -> Re
     Ok(())
 }
 
-fn mining(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(), String> {
+fn coded(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(), String> {
     if let Some(stem) = path.strip_suffix(".cases.yml") {
         beside(&format!("{stem}.yml"), files)?;
         return cases(text);
     }
-    let stem = path.strip_suffix(".yml").ok_or("a mining rule is a .yml file")?;
+    let stem = path.strip_suffix(".yml").ok_or("a rule is a .yml file")?;
     beside(&format!("{stem}.cases.yml"), files)?;
     let rule: BTreeMap<String, Value> = serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?;
     for key in ["id", "licence", "source"] {

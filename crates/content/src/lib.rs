@@ -25,6 +25,8 @@ pub const FILES_LIMIT: usize = 4096;
 pub enum Kind {
     /// Texts, weights and cases of the mining rules: `mining/*.yml`.
     Mining,
+    /// Texts and cases of other rules that match by code: `behaviour/*.yml`.
+    Behaviour,
     /// File rules and their cases: `yara/*.yar`, `yara/*.cases.yml`.
     Yara,
     /// Lists: pools, hash rates, ATT&CK names: `intel/*.csv`.
@@ -33,12 +35,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Mining, Self::Yara, Self::Intel];
+    pub const ALL: [Self; 4] = [Self::Mining, Self::Behaviour, Self::Yara, Self::Intel];
 
     /// Its folder in the bundle.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Mining => "mining",
+            Self::Behaviour => "behaviour",
             Self::Yara => "yara",
             Self::Intel => "intel",
         }

@@ -11,6 +11,7 @@ use minesweep_model::{Bytes, What};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coded_rules::is_coded_rule,
     engine::{Engine, Output},
     file_rules::FileRules,
     rules::{RuleId, Rules, is_file_rule, is_mining_rule},
@@ -59,14 +60,14 @@ pub fn rules_test<'a>(
             let cases =
                 path.rsplit_once('.').and_then(|(stem, _)| files.get(format!("{stem}.cases.yml").as_str()));
             lines.extend(file_lines(path, text, cases.copied()));
-        } else if is_mining_rule(path) {
+        } else if is_mining_rule(path) || is_coded_rule(path) {
             let cases =
                 path.strip_suffix(".yml").and_then(|stem| files.get(format!("{stem}.cases.yml").as_str()));
-            lines.push(mining_line(rules, path, text, cases.copied()));
+            lines.push(step_line(rules, path, text, cases.copied()));
         } else if !path.ends_with(".cases.yml") && !path.ends_with(".csv") {
             lines.push(refused(
                 path,
-                "no engine of this version reads it; it reads YARA (.yar, .yara) and mining/*.yml".to_owned(),
+                "no engine of this version reads it; it reads YARA (.yar, .yara), mining/*.yml and behaviour/*.yml".to_owned(),
             ));
         }
     }
@@ -83,7 +84,7 @@ struct Cases<T> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MiningCase {
+struct StepCase {
     name: String,
     steps: Vec<Step>,
     /// Whether an incident must (not) have opened at the end; not said: either.
@@ -100,37 +101,37 @@ struct FileCase {
     parts: Vec<Bytes>,
 }
 
-fn mining_line(rules: &Arc<Rules>, path: &str, text: &str, cases: Option<&str>) -> RuleLine {
+fn step_line(rules: &Arc<Rules>, path: &str, text: &str, cases: Option<&str>) -> RuleLine {
     #[derive(Deserialize)]
     struct Id {
         id: String,
     }
     let parsed: Result<Id, String> = serde_yaml_ng::from_str(text).map_err(|error| error.to_string());
-    let id = match parsed.map(|form| (RuleId::parse(&form.id), form.id)) {
-        Ok((Some(id), _)) => id,
-        Ok((None, name)) => return refused(&name, "this program has no such rule".to_owned()),
+    let id = match parsed {
+        Ok(Id { id }) if RuleId::parse(&id).is_some() || rules.coded().get(&id).is_some() => id,
+        Ok(Id { id }) => return refused(&id, "this program has no such rule".to_owned()),
         Err(reason) => return refused(path, reason),
     };
-    let Some(cases) = cases else { return refused(id.id(), "it has no cases beside it".to_owned()) };
-    let cases: Cases<MiningCase> = match serde_yaml_ng::from_str(cases) {
+    let Some(cases) = cases else { return refused(&id, "it has no cases beside it".to_owned()) };
+    let cases: Cases<StepCase> = match serde_yaml_ng::from_str(cases) {
         Ok(cases) => cases,
-        Err(error) => return refused(id.id(), format!("its cases cannot be read: {error}")),
+        Err(error) => return refused(&id, format!("its cases cannot be read: {error}")),
     };
     let count = cases.fires.len().saturating_add(cases.stays_quiet.len());
     let both =
         cases.fires.iter().map(|case| (case, true)).chain(cases.stays_quiet.iter().map(|case| (case, false)));
-    let wrong: Vec<String> = both.filter_map(|(case, fires)| run(rules, id, case, fires).err()).collect();
-    line(id.id(), count, &wrong)
+    let wrong: Vec<String> = both.filter_map(|(case, fires)| run(rules, &id, case, fires).err()).collect();
+    line(&id, count, &wrong)
 }
 
-fn run(rules: &Arc<Rules>, id: RuleId, case: &MiningCase, must_fire: bool) -> Result<(), String> {
+fn run(rules: &Arc<Rules>, id: &str, case: &StepCase, must_fire: bool) -> Result<(), String> {
     let settings = Settings { own_pid: Some(steps::OWN_PID), ..Settings::default() };
     let mut engine = Engine::new(settings, rules.clone());
     let mut has_fired = false;
     for event in steps::events(&case.steps).map_err(|reason| format!("case '{}': {reason}", case.name))? {
         let is_host = matches!(event.what, What::Host(_));
         for output in engine.observe(&event) {
-            has_fired |= !is_host && matches!(output, Output::Detection(found) if found.rule == id.id());
+            has_fired |= !is_host && matches!(output, Output::Detection(found) if found.rule == id);
         }
     }
     if has_fired != must_fire {

@@ -6,6 +6,7 @@
 
 mod behaviour;
 mod cases;
+mod coded_rules;
 mod config_keys;
 mod content_rule;
 mod dossier;
@@ -32,6 +33,7 @@ mod words;
 pub mod clues;
 
 pub use cases::{RuleLine, RuleState, rules_test};
+pub use coded_rules::CodedRules;
 pub use content_rule::ContentRule;
 pub use engine::{Engine, Losses, Output};
 pub use file_rules::{FileRules, SCAN_LIMIT_BYTES};

@@ -10,6 +10,7 @@ use minesweep_model::{Attack, Group, Severity, Text};
 use serde::Deserialize;
 
 use crate::{
+    coded_rules::{CodedRules, is_coded_rule},
     file_rules::FileRules,
     lists::{AttackNames, HashRates, Pools},
 };
@@ -121,6 +122,7 @@ pub struct Rules {
     pools: Pools,
     rates: HashRates,
     files: FileRules,
+    coded: CodedRules,
 }
 
 impl Rules {
@@ -160,6 +162,10 @@ impl Rules {
             files: FileRules::compile(
                 files.iter().filter(|(path, _)| is_file_rule(path)).map(|(path, text)| (*path, *text)),
             )?,
+            coded: CodedRules::compile(
+                files.iter().filter(|(path, _)| is_coded_rule(path)).map(|(path, text)| (*path, *text)),
+                &names,
+            )?,
         })
     }
 
@@ -192,6 +198,11 @@ impl Rules {
     /// Known hash rates.
     pub fn rates(&self) -> &HashRates {
         &self.rates
+    }
+
+    /// Rules that match by code and are no sign of mining.
+    pub fn coded(&self) -> &CodedRules {
+        &self.coded
     }
 
     /// Rules over the bytes of files.
@@ -254,9 +265,9 @@ struct RuleForm {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AttackForm {
-    technique: String,
-    tactic: String,
+pub(crate) struct AttackForm {
+    pub(crate) technique: String,
+    pub(crate) tactic: String,
 }
 
 pub(crate) fn parse_rule(text: &str, names: &AttackNames) -> Result<Rule, String> {
