@@ -318,7 +318,10 @@ impl Dossier {
 
     fn next_state(&self) -> IncidentState {
         let mut running = self.members.values().filter(|member| !member.has_exited).peekable();
-        if running.peek().is_none() {
+        if running.peek().is_none() && self.behaviour.is_due() {
+            // What an intruder did stays done when his processes end: a person closes it.
+            self.state().unwrap_or(IncidentState::Open)
+        } else if running.peek().is_none() {
             IncidentState::Closed
         } else if running.all(|member| member.is_stopped) {
             IncidentState::Contained

@@ -10,6 +10,7 @@ use minesweep_model::{FileId, IncidentState, Process, ProcessKey};
 use crate::{
     dossier::{Dossier, Joined},
     tree::{Tree, is_interpreter, is_starter},
+    writes::Writes,
 };
 
 /// Most dossiers, incidents and suspicions together.
@@ -68,12 +69,16 @@ impl Dossiers {
     pub(crate) fn place(
         &mut self,
         tree: &Tree,
+        writes: &Writes,
         key: ProcessKey,
         wallet: Option<&str>,
         at_ms: u64,
     ) -> Option<u64> {
         let process = tree.process(key)?.clone();
-        let id = match self.belongs(tree, &process, wallet, at_ms) {
+        let id = self
+            .belongs(tree, &process, wallet, at_ms)
+            .or_else(|| self.by_writer(tree, writes, &process, at_ms));
+        let id = match id {
             Some(id) => id,
             None => self.open(process.clone(), at_ms),
         };
@@ -89,13 +94,24 @@ impl Dossiers {
     }
 
     /// The dossier that a step of an intrusion belongs to, made when there is none: its own, else that of its session.
-    pub(crate) fn place_step(&mut self, tree: &Tree, key: ProcessKey, at_ms: u64) -> Option<u64> {
+    pub(crate) fn place_step(
+        &mut self,
+        tree: &Tree,
+        writes: &Writes,
+        key: ProcessKey,
+        at_ms: u64,
+    ) -> Option<u64> {
         let process = tree.process(key)?.clone();
-        let id = match self.belongs(tree, &process, None, at_ms) {
+        let session = tree.session(key);
+        let id = self
+            .belongs(tree, &process, None, at_ms)
+            .or_else(|| self.by_writer(tree, writes, &process, at_ms))
+            .or_else(|| self.incident_in(tree, session, at_ms));
+        let id = match id {
             Some(id) => id,
-            None => self.open(tree.process(tree.session(key)).unwrap_or(&process).clone(), at_ms),
+            None => self.open(tree.process(session).unwrap_or(&process).clone(), at_ms),
         };
-        self.by_session.entry(tree.session(key)).or_insert(id);
+        self.by_session.entry(session).or_insert(id);
         self.join(tree, id, key);
         Some(id)
     }
@@ -209,6 +225,25 @@ impl Dossiers {
             .or_else(|| wallet().filter(current))
             .or_else(|| below().filter(current))
             .or_else(|| self.by_session.get(&tree.session(key)).copied().filter(current))
+    }
+
+    /// The dossier of the session that wrote what this process runs.
+    fn by_writer(&self, tree: &Tree, writes: &Writes, process: &Process, at_ms: u64) -> Option<u64> {
+        let writers = writes.writers(tree, process, at_ms);
+        let of = |writer: &ProcessKey| {
+            self.by_session.get(writer).or_else(|| self.by_process.get(writer)).copied()
+        };
+        writers.iter().filter_map(of).find(|id| self.is_current(*id, at_ms))
+    }
+
+    /// An incident that began in this session without a step so far: a miner that somebody started there.
+    fn incident_in(&self, tree: &Tree, session: ProcessKey, at_ms: u64) -> Option<u64> {
+        let is_there =
+            |dossier: &Dossier| dossier.uid().is_some() && tree.session(dossier.root.key) == session;
+        self.all
+            .iter()
+            .find(|(id, dossier)| is_there(dossier) && self.is_current(**id, at_ms))
+            .map(|(id, _)| *id)
     }
 
     /// It is open, or ended so lately that it may come back.

@@ -26,6 +26,7 @@ use crate::{
     rules::Rules,
     settings::Settings,
     tree::{Activity, Tree},
+    writes::Writes,
 };
 
 /// What an event led to.
@@ -66,6 +67,7 @@ pub struct Engine {
     host: Host,
     tree: Tree,
     flows: Flows,
+    writes: Writes,
     dossiers: Dossiers,
     hidden: HiddenTime,
     sustained: SustainedLoad,
@@ -87,6 +89,7 @@ impl Engine {
             host: Host::default(),
             tree: Tree::default(),
             flows: Flows::default(),
+            writes: Writes::default(),
             dossiers: Dossiers::default(),
             hidden: HiddenTime::default(),
             sustained: SustainedLoad::default(),
@@ -124,7 +127,8 @@ impl Engine {
             What::Looked(looked) => self.looked(looked, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.
-            What::Bytes(_) | What::Lost(_) | What::File(_) | What::Log(_) => {}
+            What::File(event) => self.writes.note(&self.tree, event, at_ms),
+            What::Bytes(_) | What::Lost(_) | What::Log(_) => {}
         }
         out
     }
@@ -193,5 +197,7 @@ impl Engine {
 
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ mod testing;
 mod tree;
 mod verdict;
 mod words;
+mod writes;
 
 pub mod clues;
 

@@ -11,12 +11,16 @@ use crate::Rules;
 /// Path and text of each file of the default bundle.
 pub(crate) fn material() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
-    let mut files = Vec::new();
-    for folder in ["mining", "yara", "intel"] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
+    let (mut waiting, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
-            files.push((name, fs::read_to_string(path).unwrap()));
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if name != "manifest.yaml" {
+                files.push((name, fs::read_to_string(path).unwrap()));
+            }
         }
     }
     files.sort();

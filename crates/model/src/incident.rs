@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Detection, Evidence, Outcome, Process, ProcessKey, Severity, Text};
+use crate::{Detection, Evidence, Group, Outcome, Process, ProcessKey, Severity, Text};
 
 /// What kind of mining.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub enum Change {
     Closed,
 }
 
-/// A mining incident.
+/// Detections of one root cause: mining, what else an intruder did, or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Incident {
@@ -90,7 +90,7 @@ pub struct Incident {
     pub state: IncidentState,
     /// How bad.
     pub severity: Severity,
-    /// One sentence: who mines, where to, how sure.
+    /// One sentence: who mines, where to, how sure; else what was done.
     pub title: Text,
     /// The process at its root.
     pub root: Process,
@@ -106,4 +106,12 @@ pub struct Incident {
     pub folded: u64,
     /// What was done.
     pub outcomes: Vec<Outcome>,
+}
+
+impl Incident {
+    /// It is about mining: the verdict says so, or nothing else was held against anybody.
+    pub fn is_mining(&self) -> bool {
+        self.mining.probability >= 0.5
+            || !self.evidence.iter().any(|evidence| evidence.group == Group::Behaviour)
+    }
 }

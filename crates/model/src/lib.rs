@@ -12,6 +12,7 @@ pub mod ocsf;
 mod process;
 mod report;
 mod said;
+mod stage;
 mod text;
 
 pub use action::{Action, Mode, Outcome, OutcomeState, Plan, Step};
@@ -25,6 +26,7 @@ pub use incident::{Change, Incident, IncidentState, Kind, Mining};
 pub use process::{Container, FileId, Origin, Process, ProcessKey};
 pub use report::{Load, Report};
 pub use said::{Direction, Role, Said, Stratum, StratumVerb, Utterance};
+pub use stage::Stage;
 pub use text::{Lang, Text};
 
 /// Version of every stored or sent form made of these types. A reader takes this one and the one before.

@@ -65,7 +65,7 @@ impl Engine {
         let activity = &mut self.tree.entry(key)?.activity;
         activity.facts.merge(facts);
         let facts = activity.facts.clone();
-        let id = self.dossiers.place(&self.tree, key, own_wallet(&facts), at_ms)?;
+        let id = self.dossiers.place(&self.tree, &self.writes, key, own_wallet(&facts), at_ms)?;
         let Self { dossiers, settings, rules, host, tree, .. } = self;
         let dossier = dossiers.get_mut(id)?;
         dossier.learn(key, &facts);

@@ -15,7 +15,7 @@ impl Engine {
         if hit.subject.is_some_and(|key| self.is_own(key)) {
             return;
         }
-        let id = hit.subject.and_then(|key| self.dossiers.place_step(&self.tree, key, at_ms));
+        let id = hit.subject.and_then(|key| self.dossiers.place_step(&self.tree, &self.writes, key, at_ms));
         if !self.is_first_hit(hit) {
             if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
                 dossier.fold();

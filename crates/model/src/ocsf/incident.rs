@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::head::{About, Class, Confidence, Line, Named};
 use super::objects::{AttackObject, FindingInfo, ProcessObject};
 use super::unmapped::{EvidenceFacts, MiningFacts, ProcessFacts};
-use crate::{Attack, Change, Host, Incident, IncidentState, Lang};
+use crate::{Attack, Change, Host, Incident, IncidentState, Lang, Stage};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -45,6 +45,8 @@ struct Unmapped<'a> {
     mining: MiningFacts<'a>,
     process: ProcessFacts<'a>,
     evidence: Vec<EvidenceFacts<'a>>,
+    /// How far it came, by ATT&CK tactic.
+    stages: Vec<Stage>,
     folded: u64,
 }
 
@@ -121,6 +123,7 @@ fn body(change: Change, incident: &Incident, lang: Lang) -> Body<'_> {
             mining: MiningFacts::of(&incident.mining),
             process: ProcessFacts::of(&incident.root),
             evidence: incident.evidence.iter().map(|evidence| EvidenceFacts::of(evidence, lang)).collect(),
+            stages: incident.stages(),
             folded: incident.folded,
         },
     }

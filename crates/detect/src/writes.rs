@@ -1,0 +1,173 @@
+//! Who wrote which file lately, so that what runs out of it later, started by cron or by a service manager, belongs to
+//! the session that wrote it.
+//!
+//! Bounded; the oldest goes first. Paths are as the writer named them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use minesweep_model::{FileAct, FileEvent, Process, ProcessKey};
+
+use crate::tree::{Tree, base_name};
+
+/// Most files remembered. An upgrade of a distribution writes more; it is not what started a miner.
+const FILES_LIMIT: usize = 16_384;
+/// Longest path kept.
+const PATH_LIMIT_BYTES: usize = 512;
+/// Where jobs of cron lie: who wrote there last started what cron starts next.
+const CRON: [&str; 6] = [
+    "/var/spool/cron/",
+    "/etc/cron.d/",
+    "/etc/cron.hourly/",
+    "/etc/cron.daily/",
+    "/etc/crontab",
+    "/var/spool/at/",
+];
+/// Most sessions remembered that wrote to cron.
+const CRON_LIMIT: usize = 64;
+/// How long a job of cron counts as its writer's: a daily one runs within the day.
+const CRON_MS: u64 = 25 * 3_600_000;
+
+/// Files written lately, and by which session.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    by_path: BTreeMap<String, ProcessKey>,
+    order: VecDeque<String>,
+    /// Sessions that wrote jobs of cron, newest last.
+    cron: VecDeque<(ProcessKey, u64)>,
+}
+
+impl Writes {
+    /// Notes what was written.
+    pub(crate) fn note(&mut self, tree: &Tree, event: &FileEvent, at_ms: u64) {
+        let path = match event.act {
+            FileAct::Create | FileAct::Write | FileAct::Symlink => Some(&event.path),
+            FileAct::Rename | FileAct::Link => event.other.as_ref(),
+            FileAct::Read
+            | FileAct::Remove
+            | FileAct::Mode
+            | FileAct::Owner
+            | FileAct::Xattr
+            | FileAct::Flags
+            | FileAct::Mount
+            | FileAct::Unmount
+            | FileAct::Memfd => None,
+        };
+        let Some(path) = path.filter(|path| event.is_done && path.len() <= PATH_LIMIT_BYTES) else { return };
+        let session = tree.session(event.process);
+        if CRON.iter().any(|folder| path.starts_with(folder)) {
+            self.cron.retain(|(by, _)| *by != session);
+            self.cron.push_back((session, at_ms));
+            if self.cron.len() > CRON_LIMIT {
+                self.cron.pop_front();
+            }
+        }
+        if self.by_path.insert(path.clone(), session).is_none() {
+            self.order.push_back(path.clone());
+        }
+        if self.by_path.len() > FILES_LIMIT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_path.remove(&oldest);
+        }
+    }
+
+    /// Sessions that wrote what this process runs: its executable, a file in its arguments, the unit that it is of;
+    /// last, for a job of cron, who wrote jobs of cron. Nearest first.
+    pub(crate) fn writers(&self, tree: &Tree, process: &Process, at_ms: u64) -> Vec<ProcessKey> {
+        let named = std::iter::once(process.exe.as_str()).chain(process.argv.iter().map(String::as_str));
+        let mut writers: Vec<ProcessKey> = named
+            .filter(|path| path.starts_with('/'))
+            .filter_map(|path| self.by_path.get(path).copied())
+            .collect();
+        writers.extend(self.unit_writer(&process.cgroup));
+        let is_of_cron = tree.ancestors(process.key).any(|above| is_cron(base_name(&above.process.exe)));
+        if is_of_cron {
+            let recent = |(_, at): &&(ProcessKey, u64)| at_ms.saturating_sub(*at) <= CRON_MS;
+            writers.extend(self.cron.iter().rev().filter(recent).map(|(session, _)| *session));
+        }
+        writers.retain(|writer| *writer != tree.session(process.key));
+        writers
+    }
+
+    /// Who wrote the unit file of a control group such as `/system.slice/x.service`.
+    fn unit_writer(&self, cgroup: &str) -> Option<ProcessKey> {
+        const FOLDERS: [&str; 5] = [
+            "/etc/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+            "/run/systemd/system",
+            "/usr/local/lib/systemd/system",
+        ];
+        let unit = cgroup.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+        FOLDERS.iter().find_map(|folder| self.by_path.get(&format!("{folder}/{unit}")).copied())
+    }
+}
+
+fn is_cron(name: &str) -> bool {
+    matches!(name, "cron" | "crond" | "atd" | "anacron")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(pid: u32) -> ProcessKey {
+        ProcessKey { pid, start_ticks: u64::from(pid) }
+    }
+
+    fn write(by: u32, path: &str) -> FileEvent {
+        FileEvent {
+            process: key(by),
+            act: FileAct::Write,
+            path: path.to_owned(),
+            other: None,
+            file: None,
+            value: None,
+            is_done: true,
+        }
+    }
+
+    fn process(pid: u32, parent_pid: u32, exe: &str) -> Process {
+        Process { parent_pid, exe: exe.to_owned(), ..Process::unknown(key(pid)) }
+    }
+
+    fn tree() -> Tree {
+        let mut tree = Tree::default();
+        tree.learn(&process(1, 0, "/usr/lib/systemd/systemd"));
+        tree.learn(&process(10, 1, "/usr/sbin/cron"));
+        tree.learn(&process(20, 1, "/usr/bin/redis-server"));
+        tree
+    }
+
+    #[test]
+    fn what_runs_out_of_a_file_is_its_writers_by_executable_argument_unit_and_cron() {
+        let (mut writes, mut tree) = (Writes::default(), tree());
+        for path in ["/opt/.a", "/etc/systemd/system/bot.service", "/var/spool/cron/crontabs/root"] {
+            writes.note(&tree, &write(20, path), 1000);
+        }
+        let unit =
+            Process { cgroup: "/system.slice/bot.service".to_owned(), ..process(30, 1, "/usr/bin/dash") };
+        let argument =
+            Process { argv: vec!["sh".to_owned(), "/opt/.a".to_owned()], ..process(31, 1, "/usr/bin/dash") };
+        let job = process(32, 10, "/usr/bin/dash");
+        let other = process(33, 1, "/usr/bin/dash");
+        for process in [&unit, &argument, &job, &other] {
+            tree.learn(process);
+        }
+        assert_eq!(writes.writers(&tree, &process(34, 1, "/opt/.a"), 2000), [key(20)]);
+        assert_eq!(writes.writers(&tree, &unit, 2000), [key(20)]);
+        assert_eq!(writes.writers(&tree, &argument, 2000), [key(20)]);
+        assert_eq!(writes.writers(&tree, &job, 1000 + CRON_MS), [key(20)]);
+        assert!(writes.writers(&tree, &job, 1001 + CRON_MS).is_empty(), "a day later");
+        assert!(writes.writers(&tree, &other, 2000).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_files_is_bounded() {
+        let (mut writes, tree) = (Writes::default(), tree());
+        for number in 0..FILES_LIMIT + 10 {
+            writes.note(&tree, &write(20, &format!("/var/x/{number}")), 0);
+        }
+        assert_eq!((writes.by_path.len(), writes.order.len()), (FILES_LIMIT, FILES_LIMIT));
+    }
+}
