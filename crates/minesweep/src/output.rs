@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use minesweep_model::{
-    Change, Detection, Host, Incident, IncidentState, Kind, Lang, Mining, Outcome, OutcomeState, Process,
-    Report, Severity, ocsf,
+    Change, Detection, Group, Host, Incident, IncidentState, Kind, Lang, Mining, Outcome, OutcomeState,
+    Process, Report, Severity, ocsf,
 };
 use time::OffsetDateTime;
 
@@ -109,15 +109,33 @@ pub fn incident_text(change: Change, incident: &Incident, lang: Lang, currency: 
         text.push_str(&format!("         {label} {value}\n"));
     }
     if change == Change::Created {
-        for evidence in &incident.evidence {
-            let line = format!(
-                "         + {:.2} {} - {}\n",
-                evidence.weight,
-                evidence.rule,
-                clean(evidence.text.of(lang))
-            );
-            text.push_str(&line);
+        let weighed = incident.evidence.iter().filter(|evidence| evidence.group != Group::Behaviour);
+        for evidence in weighed {
+            let (weight, why) = (evidence.weight, clean(evidence.text.of(lang)));
+            text.push_str(&format!("         + {weight:.2} {} - {why}\n", evidence.rule));
         }
+        text.push_str(&steps_text(incident, lang));
+    }
+    text
+}
+
+/// What was done besides mining, in order. The newest are shown; the page has them all.
+fn steps_text(incident: &Incident, lang: Lang) -> String {
+    const SHOWN: usize = 20;
+    let is_step =
+        |finding: &&Detection| finding.evidence.iter().any(|evidence| evidence.group == Group::Behaviour);
+    let steps: Vec<&Detection> = incident.findings.iter().filter(is_step).collect();
+    let mut text = String::new();
+    let hidden = steps.len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        text.push_str(&match lang {
+            Lang::En => format!("         ... {hidden} earlier steps\n"),
+            Lang::Zh => format!("         …… 之前还有 {hidden} 步\n"),
+        });
+    }
+    for step in steps.iter().skip(hidden) {
+        let (time, title) = (clock(step.at_ms), clean(step.title.of(lang)));
+        text.push_str(&format!("         {time} {} - {title}: {}\n", step.rule, clean(step.why.of(lang))));
     }
     text
 }
@@ -129,6 +147,12 @@ fn facts(incident: &Incident, lang: Lang, currency: &str) -> Vec<(&'static str, 
         Lang::Zh => zh,
     };
     let mut facts = vec![(label("process  ", "进程"), process_text(&incident.root, lang))];
+    if !incident.is_mining() {
+        facts.push((label("severity ", "级别"), severity_word(incident.severity, lang).to_owned()));
+        facts.push((label("since    ", "开始于"), clock(incident.since_ms)));
+        facts.push((label("state    ", "状态"), state_word(incident.state, lang).to_owned()));
+        return facts;
+    }
     let (percent, kind) = (mining.probability * 100.0, kind_word(mining.kind, lang));
     let certainty = match lang {
         Lang::En => format!("{percent:.0} % ({kind})"),
