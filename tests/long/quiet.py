@@ -79,7 +79,7 @@ def report(number, names, lines, miner_pid, miner_start):
         about_miner = miner_pid in (mining.get("pids") or []) or name_of(line)[0] == miner_pid
         rule = line.get("finding_info", {}).get("analytic", {}).get("uid", line["class_uid"])
         if about_miner and rule == "mining.randomx" and found is None:
-            found, margin = at - miner_start, line.get("message", "") or line["finding_info"].get("desc", "")
+            found, margin = at - miner_start, line["finding_info"].get("desc", "")
         if not about_miner and (line["class_uid"] == 2005 or line["severity_id"] >= 3):
             bad += 1
             print("   ", rule, line["severity_id"], name_of(line), line.get("message"))
