@@ -12,10 +12,10 @@ use minesweep_model::{
 fn rules() -> Arc<Rules> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
     let mut files = Vec::new();
-    for folder in ["mining", "yara", "intel"] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
+    for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = format!("{folder}/{}", path.file_name().unwrap().to_string_lossy());
+            let name = [&folder, &path].map(|path| path.file_name().unwrap().to_string_lossy()).join("/");
             files.push((name, fs::read_to_string(path).unwrap()));
         }
     }
