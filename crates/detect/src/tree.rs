@@ -190,7 +190,12 @@ impl Tree {
     /// container. It is the highest below who starts such things.
     pub(crate) fn session(&self, key: ProcessKey) -> ProcessKey {
         let mut root = key;
+        let is_first = |key| self.process(key).is_some_and(|process| process.inner_pid == Some(1));
         for above in self.ancestors(key) {
+            // The first process of a pid namespace: a container's.
+            if is_first(root) {
+                break;
+            }
             let grand = self.parent(above.process.key).map(|entry| entry.process.as_ref());
             if starts_sessions(&above.process, grand) {
                 break;
@@ -402,6 +407,9 @@ mod tests {
         assert_eq!(tree.session(key(25, 25)), key(20, 20));
         assert_eq!(tree.session(key(31, 31)), key(30, 30));
         assert_eq!(tree.session(key(10, 10)), key(10, 10), "the listener is a service");
+        tree.learn(&Process { parent_pid: 21, inner_pid: Some(1), ..Process::unknown(key(40, 40)) });
+        tree.learn(&Process { parent_pid: 40, inner_pid: Some(2), ..Process::unknown(key(41, 41)) });
+        assert_eq!(tree.session(key(41, 41)), key(40, 40), "a container");
     }
 
     #[test]
