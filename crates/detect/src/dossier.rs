@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use minesweep_model::{
-    Action, Change, Detection, Evidence, Group, Incident, IncidentState, Mining, Outcome, OutcomeState,
-    Process, ProcessKey, Severity, Text,
+    Action, Change, Detection, Entry, Evidence, Group, Incident, IncidentState, Mining, Outcome,
+    OutcomeState, Process, ProcessKey, Severity, Text,
 };
 
 use crate::{behaviour::Behaviour, facts::Facts, lists::HashRates, settings::Settings, verdict, words};
@@ -43,6 +43,15 @@ pub(crate) struct Member {
     is_stopped: bool,
 }
 
+/// How sure it is that this was the way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum EntryRank {
+    /// A service above was asked something shortly before, or a package was being installed.
+    Above,
+    /// A login that a rule names.
+    Login,
+}
+
 /// How a process joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
@@ -62,6 +71,8 @@ pub(crate) struct Dossier {
     pub(crate) facts: Facts,
     /// What was done besides mining.
     pub(crate) behaviour: Behaviour,
+    /// How it came in; a login goes before what a service was asked.
+    pub(crate) entry: Option<(EntryRank, Entry)>,
     pub(crate) changed_ms: u64,
     /// Processes for which there was no room.
     pub(crate) members_lost: u64,
@@ -106,6 +117,7 @@ impl Dossier {
             members: BTreeMap::new(),
             facts: Facts::default(),
             behaviour: Behaviour::default(),
+            entry: None,
             changed_ms: at_ms,
             members_lost: 0,
             since_ms: at_ms,
@@ -215,6 +227,13 @@ impl Dossier {
             self.fold();
         } else {
             self.findings.push(detection.clone());
+        }
+    }
+
+    /// Takes a way in; a surer one replaces it.
+    pub(crate) fn enter(&mut self, rank: EntryRank, entry: Entry) {
+        if self.entry.as_ref().is_none_or(|(have, _)| *have < rank) {
+            self.entry = Some((rank, entry));
         }
     }
 
@@ -386,6 +405,7 @@ impl Dossier {
                 words::intrusion(&self.root, &self.findings)
             },
             root: self.root.as_ref().clone(),
+            entry: self.entry.as_ref().map(|(_, entry)| entry.clone()),
             processes: self.members.keys().copied().collect(),
             mining,
             evidence,

@@ -4,6 +4,7 @@
 //! and what found no room is counted.
 
 mod absorb;
+mod hiding;
 mod load;
 mod process;
 mod said;
@@ -19,6 +20,7 @@ use minesweep_model::{
 };
 
 use crate::{
+    doors::Doors,
     dossiers::Dossiers,
     flows::Flows,
     load::{HiddenTime, SustainedLoad},
@@ -68,6 +70,7 @@ pub struct Engine {
     tree: Tree,
     flows: Flows,
     writes: Writes,
+    doors: Doors,
     dossiers: Dossiers,
     hidden: HiddenTime,
     sustained: SustainedLoad,
@@ -90,6 +93,7 @@ impl Engine {
             tree: Tree::default(),
             flows: Flows::default(),
             writes: Writes::default(),
+            doors: Doors::default(),
             dossiers: Dossiers::default(),
             hidden: HiddenTime::default(),
             sustained: SustainedLoad::default(),
@@ -112,7 +116,14 @@ impl Engine {
             What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
             What::Exec(process) => self.exec(process, at_ms, &mut out),
             What::Exit { process } => self.exit(*process, at_ms, &mut out),
-            What::Connect(flow) | What::Accept(flow) => self.opened(flow),
+            What::Connect(flow) => {
+                self.doors.connected(flow);
+                self.opened(flow);
+            }
+            What::Accept(flow) => {
+                self.doors.accepted(flow, at_ms);
+                self.opened(flow);
+            }
             What::Closed { cookie } => {
                 self.tell_greeting(*cookie, at_ms, &mut out);
                 self.flows.close(*cookie);
@@ -125,9 +136,13 @@ impl Engine {
             What::MsrWrite(write) => self.msr_write(write, at_ms, &mut out),
             What::SettingWrite(write) => self.setting_write(write, at_ms, &mut out),
             What::Looked(looked) => self.looked(looked, at_ms, &mut out),
+            What::Hiding(sign) => self.hiding(sign, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.
-            What::File(event) => self.writes.note(&self.tree, event, at_ms),
+            What::File(event) => {
+                self.writes.note(&self.tree, event, at_ms);
+                self.hiding_file(event, at_ms, &mut out);
+            }
             What::Bytes(_) | What::Lost(_) | What::Log(_) => {}
         }
         out

@@ -147,6 +147,9 @@ fn facts(incident: &Incident, lang: Lang, currency: &str) -> Vec<(&'static str, 
         Lang::Zh => zh,
     };
     let mut facts = vec![(label("process  ", "进程"), process_text(&incident.root, lang))];
+    if let Some(entry) = &incident.entry {
+        facts.push((label("came in  ", "入口"), clean(entry.text.of(lang))));
+    }
     if !incident.is_mining() {
         facts.push((label("severity ", "级别"), severity_word(incident.severity, lang).to_owned()));
         facts.push((label("since    ", "开始于"), clock(incident.since_ms)));

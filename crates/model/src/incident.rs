@@ -74,6 +74,19 @@ pub enum Change {
     Closed,
 }
 
+/// How it came in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Entry {
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+    /// Where from.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub remote: Option<std::net::SocketAddr>,
+    /// One sentence: through which service, login or package, asked what, by whom.
+    pub text: Text,
+}
+
 /// Detections of one root cause: mining, what else an intruder did, or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -94,6 +107,9 @@ pub struct Incident {
     pub title: Text,
     /// The process at its root.
     pub root: Process,
+    /// How it came in, when that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
     /// The processes that take part, at most 64.
     pub processes: Vec<ProcessKey>,
     /// The weighed verdict and what is known.

@@ -7,6 +7,8 @@ mod action;
 mod bytes;
 mod detection;
 mod event;
+mod gpu_round;
+mod hiding;
 mod incident;
 pub mod ocsf;
 mod process;
@@ -22,7 +24,9 @@ pub use event::{
     BigMap, Blind, Clue, ClueSource, CpuSample, Event, FileAct, FileEvent, FileHit, Flow, FlowBytes, GpuUse,
     HookCount, Host, LogLine, Looked, MsrWrite, ProcessCpu, Protocol, Rounding, SettingWrite, What,
 };
-pub use incident::{Change, Incident, IncidentState, Kind, Mining};
+pub use gpu_round::{DEVICE_BYTES, GpuRound, ROUND_BYTES, ROUND_SOCKET, ROUND_USES, RoundUse};
+pub use hiding::{HidingFact, HidingSign, Owner, ProcMount};
+pub use incident::{Change, Entry, Incident, IncidentState, Kind, Mining};
 pub use process::{Container, FileId, Origin, Process, ProcessKey};
 pub use report::{Load, Report};
 pub use said::{Direction, Role, Said, Stratum, StratumVerb, Utterance};

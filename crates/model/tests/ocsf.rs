@@ -141,6 +141,7 @@ fn incident() -> Incident {
         severity: Severity::Critical,
         title: text("kswapd0 mines for 203.0.113.9:3333"),
         root: process(),
+        entry: None,
         processes: vec![KEY],
         mining: mining(),
         evidence: detection().evidence,
@@ -256,6 +257,7 @@ fn every_change_and_state_of_an_incident_is_a_valid_incident_finding() {
 fn an_incident_without_findings_evidence_or_a_known_root_is_valid() {
     let bare = Incident {
         root: Process::unknown(KEY),
+        entry: None,
         mining: Mining::default(),
         evidence: Vec::new(),
         findings: Vec::new(),

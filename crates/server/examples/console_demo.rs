@@ -369,6 +369,7 @@ fn web_miner(now_ms: u64) -> Incident {
             "kswapd0 (48213) mines for xmr.pool.example:3333",
             "kswapd0（48213）正在为 xmr.pool.example:3333 挖矿",
         ),
+        entry: None,
         processes: vec![root.key],
         mining,
         evidence,
@@ -517,6 +518,7 @@ fn container_miner(now_ms: u64) -> Incident {
             "app-worker (21877) in a docker container mines for 203.0.113.80:443",
             "docker 容器内的 app-worker（21877）正在为 203.0.113.80:443 挖矿",
         ),
+        entry: None,
         processes: [root.key].into_iter().chain(helpers).collect(),
         mining: Mining {
             probability: probability(&evidence),
@@ -579,6 +581,7 @@ fn gpu_miner(now_ms: u64) -> Incident {
             "python3 (9042) probably mined on a graphics card",
             "python3（9042）很可能在用显卡挖矿",
         ),
+        entry: None,
         processes: vec![root.key],
         mining: Mining {
             probability: probability(&evidence),

@@ -28,6 +28,9 @@ impl Engine {
             return;
         }
         let id = self.charge(&finding, at_ms);
+        if let Some((id, key)) = id.zip(finding.subject) {
+            self.enter(id, key, None, at_ms);
+        }
         match finding.telling {
             Telling::Told | Telling::Aside => {
                 let detection = self.detection(&finding, id, at_ms);

@@ -37,16 +37,24 @@ impl Engine {
         match &said.utterance {
             Utterance::Stratum(stratum) => self.stratum(said, stratum, at_ms, out),
             Utterance::Tls { sni: Some(name), .. } => self.named(said, Met::Tls, name, at_ms, out),
-            Utterance::Http { host: Some(host), .. } => {
-                let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-                self.named(said, Met::Http, name, at_ms, out);
+            Utterance::Http { method, path, host, .. } => {
+                if said.role == Role::Server
+                    && let Some(key) = self.flows.owner(said)
+                {
+                    let words = format!("{method} {path}");
+                    self.doors.request(key, said.local, said.remote, &words, at_ms);
+                }
+                if let Some(host) = host {
+                    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+                    self.named(said, Met::Http, name, at_ms, out);
+                }
             }
             Utterance::DnsQuestion { name, .. } => self.named(said, Met::DnsQuestion, name, at_ms, out),
             Utterance::DnsAnswer { name, addresses } => {
                 self.flows.name(name, addresses);
                 self.named(said, Met::DnsAnswer, name, at_ms, out);
             }
-            Utterance::Tls { sni: None, .. } | Utterance::Http { host: None, .. } => {}
+            Utterance::Tls { sni: None, .. } => {}
         }
     }
 

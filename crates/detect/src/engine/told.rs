@@ -1,13 +1,17 @@
 //! From a match of a rule of content to a detection, and into the story of its root cause.
 
-use minesweep_model::{Detection, Evidence, Group, Mining};
+use minesweep_model::{Detection, Entry, Evidence, Group, Mining, ProcessKey};
 
 use super::{Engine, Output};
 use crate::{
     content_rule::Hit,
-    dossier::{Terms, evidence},
+    doors::Door,
+    dossier::{EntryRank, Terms, evidence},
     ids,
 };
+
+/// Ids of rules whose other end is who came in.
+const LOGINS: &str = "access.";
 
 impl Engine {
     /// Tells a match the first time for this rule, subject and thing, and afterwards only counts it.
@@ -16,6 +20,9 @@ impl Engine {
             return;
         }
         let id = hit.subject.and_then(|key| self.dossiers.place_step(&self.tree, &self.writes, key, at_ms));
+        if let Some((id, key)) = id.zip(hit.subject) {
+            self.enter(id, key, Some(hit), at_ms);
+        }
         if !self.is_first_hit(hit) {
             if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
                 dossier.fold();
@@ -39,6 +46,18 @@ impl Engine {
         out.push(Output::Detection(Box::new(detection)));
         if let Some(id) = id {
             self.review(id, at_ms, out);
+        }
+    }
+
+    /// Looks how it came in, until that is known.
+    pub(crate) fn enter(&mut self, id: u64, key: ProcessKey, hit: Option<&Hit<'_>>, at_ms: u64) {
+        let Some(dossier) = self.dossiers.get_mut(id) else { return };
+        if let Some(login) = hit.filter(|hit| hit.rule.id.starts_with(LOGINS) && hit.remote.is_some()) {
+            dossier.enter(EntryRank::Login, Entry { at_ms, remote: login.remote, text: login.why.clone() });
+        } else if dossier.entry.is_none()
+            && let Some(Door { remote, at_ms, text }) = self.doors.find(&self.tree, key, at_ms)
+        {
+            dossier.enter(EntryRank::Above, Entry { at_ms, remote, text });
         }
     }
 

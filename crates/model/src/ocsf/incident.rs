@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::head::{About, Class, Confidence, Line, Named};
-use super::objects::{AttackObject, FindingInfo, ProcessObject};
+use super::objects::{AttackObject, Endpoint, FindingInfo, ProcessObject};
 use super::unmapped::{EvidenceFacts, MiningFacts, ProcessFacts};
 use crate::{Attack, Change, Host, Incident, IncidentState, Lang, Stage};
 
@@ -45,9 +45,20 @@ struct Unmapped<'a> {
     mining: MiningFacts<'a>,
     process: ProcessFacts<'a>,
     evidence: Vec<EvidenceFacts<'a>>,
+    /// How it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<EntryFacts<'a>>,
     /// How far it came, by ATT&CK tactic.
     stages: Vec<Stage>,
     folded: u64,
+}
+
+#[derive(Serialize)]
+struct EntryFacts<'a> {
+    at_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<Endpoint>,
+    text: &'a str,
 }
 
 pub(super) fn line<'a>(
@@ -123,6 +134,11 @@ fn body(change: Change, incident: &Incident, lang: Lang) -> Body<'_> {
             mining: MiningFacts::of(&incident.mining),
             process: ProcessFacts::of(&incident.root),
             evidence: incident.evidence.iter().map(|evidence| EvidenceFacts::of(evidence, lang)).collect(),
+            entry: incident.entry.as_ref().map(|entry| EntryFacts {
+                at_ms: entry.at_ms,
+                src_endpoint: entry.remote.map(Endpoint::of),
+                text: entry.text.of(lang),
+            }),
             stages: incident.stages(),
             folded: incident.folded,
         },

@@ -43,6 +43,7 @@ pub fn incident(uid: &str, since_ms: u64, changed_ms: u64, cpu_seconds: f64) -> 
         state: IncidentState::Open,
         severity: Severity::Critical,
         title: Text::new("kworker mines for pool.example:3333", "kworker 正在为 pool.example:3333 挖矿"),
+        entry: None,
         processes: vec![root.key],
         root,
         mining: mining(cpu_seconds),
