@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Direction, FileId, Origin, Outcome, Process, ProcessKey, Said};
+use crate::{Bytes, Direction, FileId, HidingSign, Origin, Outcome, Process, ProcessKey, Said};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub enum What {
     File(Box<FileEvent>),
     /// A line of a log of this machine.
     Log(Box<LogLine>),
+    /// Something that hides or is hidden.
+    Hiding(Box<HidingSign>),
     /// The answer to a look at one process.
     Looked(Box<Looked>),
     /// Records lost since the last report.

@@ -137,6 +137,7 @@ impl Streams {
             | What::SettingWrite(_)
             | What::File(_)
             | What::Log(_)
+            | What::Hiding(_)
             | What::Looked(_)
             | What::Outcome(_)
             | What::Lost(_) => {}

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use minesweep_model::{
-    BigMap, Clue, ClueSource, CpuSample, Event, FileHit, FileId, GpuUse, Host, Looked, MsrWrite, Origin,
-    Process, ProcessCpu, ProcessKey, Role, Rounding, Said, SettingWrite, Stratum, StratumVerb, Utterance,
-    What,
+    BigMap, Clue, ClueSource, Container, CpuSample, Event, FileAct, FileEvent, FileHit, FileId, GpuUse,
+    HidingFact, HidingSign, Host, Looked, MsrWrite, Origin, Process, ProcessCpu, ProcessKey, Role, Rounding,
+    Said, SettingWrite, Stratum, StratumVerb, Utterance, What,
 };
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ pub(super) struct Step {
     msr: Option<MsrStep>,
     setting: Option<SettingStep>,
     looked: Option<LookedStep>,
+    file: Option<FileStep>,
+    hiding: Option<HidingStep>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -48,6 +50,10 @@ struct ProcessStep {
     inode: Option<u64>,
     origin: Origin,
     hidden: bool,
+    /// Name as the kernel shows it; not said: that of the file.
+    comm: Option<String>,
+    /// In a container.
+    contained: bool,
 }
 
 impl Default for ProcessStep {
@@ -60,6 +66,8 @@ impl Default for ProcessStep {
             inode: None,
             origin: Origin::Disk,
             hidden: false,
+            comm: None,
+            contained: false,
         }
     }
 }
@@ -202,6 +210,27 @@ struct LookedStep {
     rwx_maps: u32,
 }
 
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileStep {
+    #[serde(default = "pid")]
+    pid: u32,
+    act: FileAct,
+    path: String,
+    other: Option<String>,
+    value: Option<u64>,
+    #[serde(default)]
+    refused: bool,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HidingStep {
+    pid: Option<u32>,
+    #[serde(with = "serde_yaml_ng::with::singleton_map_recursive")]
+    fact: HidingFact,
+}
+
 fn pid() -> u32 {
     PID
 }
@@ -249,6 +278,8 @@ impl Step {
             self.msr.as_ref().map(MsrStep::what),
             self.setting.as_ref().map(SettingStep::what),
             self.looked.as_ref().map(LookedStep::what),
+            self.file.as_ref().map(FileStep::what),
+            self.hiding.as_ref().map(HidingStep::what),
         ];
         let mut given = all.into_iter().flatten();
         match (given.next(), given.next()) {
@@ -266,7 +297,10 @@ impl ProcessStep {
         Process {
             parent_pid: self.parent,
             exe: self.exe.clone(),
-            comm: self.exe.rsplit('/').next().unwrap_or_default().chars().take(15).collect(),
+            comm: self.comm.clone().unwrap_or_else(|| {
+                self.exe.rsplit('/').next().unwrap_or_default().chars().take(15).collect()
+            }),
+            container: self.contained.then(|| Container { id: "c".repeat(64), runtime: "docker".to_owned() }),
             argv: self.argv.clone(),
             file: self.inode.map(|inode| FileId { dev: 1, inode }),
             origin: self.origin,
@@ -392,5 +426,25 @@ impl LookedStep {
             rwx_maps: self.rwx_maps,
             unread: Vec::new(),
         }))
+    }
+}
+
+impl FileStep {
+    fn what(&self) -> What {
+        What::File(Box::new(FileEvent {
+            process: key(self.pid),
+            act: self.act,
+            path: self.path.clone(),
+            other: self.other.clone(),
+            file: None,
+            value: self.value,
+            is_done: !self.refused,
+        }))
+    }
+}
+
+impl HidingStep {
+    fn what(&self) -> What {
+        What::Hiding(Box::new(HidingSign { process: self.pid.map(key), fact: self.fact.clone() }))
     }
 }

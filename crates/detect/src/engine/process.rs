@@ -46,6 +46,7 @@ impl Engine {
         if is_news {
             self.arguments(process, at_ms, out);
         }
+        self.hiding_names(process, at_ms, out);
     }
 
     pub(super) fn exec(&mut self, process: &Process, at_ms: u64, out: &mut Vec<Output>) {
@@ -53,6 +54,7 @@ impl Engine {
         self.dossiers.leave_by_exec(process);
         self.come_back(process, at_ms, out);
         self.arguments(process, at_ms, out);
+        self.hiding_names(process, at_ms, out);
     }
 
     /// A child of a process that mines takes part until it becomes another program.
