@@ -9,18 +9,22 @@ CARGO_OUT   := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/$(TARGET)
 BUILD_PACKAGES := clang-14 libelf-dev zlib1g-dev pkg-config gcc libc6-dev
 TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 nftables procps chromium fonts-noto-cjk
 
-.PHONY: run build test check bench quiet console randomx needs needs-root needs-build needs-test
+# The one program that loads a library (NVIDIA's) is dynamic, so it has a target folder of its own.
+NVML_OUT    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/dynamic
+NVML_FROM   := $(wildcard crates/nvml/src/*.rs) crates/nvml/Cargo.toml crates/model/src/gpu_round.rs crates/model/src/text.rs
+
+.PHONY: run build test check bench quiet console nvml randomx needs needs-root needs-build needs-test
 
 run: build
 	dist/minesweep up
 
-build: needs-build console
+build: needs-build console nvml
 	cargo build --release --locked -p minesweep
 	@install -D $(CARGO_OUT)/release/minesweep dist/minesweep
 	@echo "built dist/minesweep"
 
 # Everything but the long runs. Needs root: sensors and responses are tested on the real kernel.
-test: needs-root needs-build needs-test console randomx
+test: needs-root needs-build needs-test console nvml randomx
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd console && npm run --silent lint && npm run --silent test
@@ -39,6 +43,13 @@ check: needs-build console
 console: needs
 	@cd console && if [ ! -d node_modules ] || [ ! -f dist/index.html ] || [ -n "$$(find src public index.html tsconfig.json package.json package-lock.json vite.config.ts -newer dist/index.html 2>/dev/null | head -1)" ]; then \
 		npm ci --silent --no-audit --no-fund && npm run --silent build; fi
+
+nvml: dist/minesweep-nvml
+
+dist/minesweep-nvml: $(NVML_FROM) | needs-build
+	RUSTFLAGS="-C target-feature=-crt-static" cargo build --release --locked -p minesweep-nvml --target-dir $(NVML_OUT)
+	@install -D $(NVML_OUT)/$(TARGET)/release/minesweep-nvml $@
+	@echo "built $@"
 
 # The real RandomX, in a Python of its own: what tests must see.
 randomx: needs-test

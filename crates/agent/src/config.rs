@@ -46,6 +46,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where journal and store are kept.
     pub data_dir: PathBuf,
+    /// Where programs beside the agent have their sockets.
+    pub runtime_dir: PathBuf,
     /// Rule bundle to use instead of the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<PathBuf>,
@@ -62,6 +64,7 @@ impl Default for Config {
             sustained: engine.sustained,
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             data_dir: PathBuf::from("/var/lib/minesweep"),
+            runtime_dir: PathBuf::from("/run/minesweep"),
             content: None,
         }
     }

@@ -1,11 +1,11 @@
 //! What this host lets us see: the facts of the machine and a real start of the sensor.
 
-use minesweep_host::{facts, gpu};
+use minesweep_host::{facts, nvml};
 use minesweep_model::Text;
 
 pub use minesweep_host::facts::{Check, CheckState};
 
-use crate::{Config, sensor};
+use crate::{Config, node::FIRST_WORD, sensor};
 
 /// All checks, in the order a person reads them.
 pub fn doctor(config: &Config) -> Vec<Check> {
@@ -18,7 +18,9 @@ pub fn doctor(config: &Config) -> Vec<Check> {
                 state: if name == "bpf" { CheckState::Ok } else { CheckState::Degraded },
                 text: Text::new(format!("the {name} sensor runs"), format!("{name} 传感器可以运行")),
             });
-            let blind = source.blind().into_iter().chain(gpu::blind());
+            let mut nvidia = nvml::Feed::new(&config.runtime_dir);
+            nvidia.call(FIRST_WORD);
+            let blind = source.blind().into_iter().chain(nvidia.blind());
             checks.extend(blind.map(|blind| Check {
                 name: "blind",
                 state: CheckState::Degraded,

@@ -10,8 +10,10 @@ use std::{
 };
 
 use minesweep_detect::{Losses, Output};
-use minesweep_host::{Source, cpu, facts, gpu, proc};
-use minesweep_model::{Event, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What};
+use minesweep_host::{Source, cpu, facts, gpu, nvml, proc};
+use minesweep_model::{
+    Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What,
+};
 use minesweep_respond::{Leftover, Options, Responder};
 
 use crate::{AgentError, Config, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer};
@@ -31,6 +33,9 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Longest wait at the end for looks that are under way.
 const LAST_LOOKS: Duration = Duration::from_secs(3);
 
+/// Longest wait at the start for a reader that runs beside us.
+pub(crate) const FIRST_WORD: Duration = Duration::from_millis(200);
+
 /// One node.
 pub struct Node {
     mode: Mode,
@@ -38,6 +43,7 @@ pub struct Node {
     line: crate::Line,
     cpu: cpu::Sampler,
     gpu: gpu::Sampler,
+    nvidia: nvml::Feed,
     looks: Looks,
     responder: Option<Responder>,
     recorder: Option<Recorder>,
@@ -73,6 +79,7 @@ impl Node {
             line: crate::Line::new(config.engine(own_pid), rules.clone()),
             cpu: cpu::Sampler::new().map_err(|source| AgentError::System { what: "/proc/stat", source })?,
             gpu: gpu::Sampler::default(),
+            nvidia: nvml::Feed::new(&config.runtime_dir),
             looks: Looks::start(rules)?,
             responder,
             recorder,
@@ -120,7 +127,6 @@ impl Node {
         if self.responder.is_some() {
             hurry();
         }
-        sink(Report::Host(self.host.clone()));
         self.drain(sink)
     }
 
@@ -170,12 +176,27 @@ impl Node {
     fn survey(&mut self) -> Result<(), AgentError> {
         let unreadable = |source| AgentError::System { what: "/proc", source };
         self.host.sensor = self.source.name().to_owned();
-        self.host.blind = self.source.blind();
-        self.host.blind.extend(gpu::blind());
+        self.nvidia.call(FIRST_WORD);
+        self.host.blind = self.blind();
         self.queue.push_back(event(What::Host(self.host.clone())));
         self.queue.extend(proc::running().map_err(unreadable)?);
         self.queue.extend(sensor::unlisted(now_ms()).map_err(unreadable)?);
         Ok(())
+    }
+
+    fn blind(&self) -> Vec<Blind> {
+        self.source.blind().into_iter().chain(self.nvidia.blind()).collect()
+    }
+
+    /// Says what is blind when that has changed.
+    fn tell_blind(&mut self) {
+        let blind = self.blind();
+        if blind == self.host.blind {
+            return;
+        }
+        tracing::warn!(blind = ?blind.iter().map(|blind| &blind.what).collect::<Vec<_>>(), "what is blind has changed");
+        self.host.blind = blind;
+        self.queue.push_back(event(What::Host(self.host.clone())));
     }
 
     /// Waits for the sensor and collects what it saw and what looks have found.
@@ -187,7 +208,7 @@ impl Node {
             tracing::error!(%error, sensor = self.source.name(), "the sensor failed, falling back");
             self.source = sensor::fall_back(self.source.name(), error)?;
             self.host.sensor = self.source.name().to_owned();
-            self.host.blind = self.source.blind();
+            self.host.blind = self.blind();
             events.push(event(What::Host(self.host.clone())));
         }
         self.queue.extend(events);
@@ -200,6 +221,9 @@ impl Node {
         while let Some(event) = self.queue.pop_front() {
             if let Some(recorder) = &mut self.recorder {
                 recorder.event(&event)?;
+            }
+            if let What::Host(host) = &event.what {
+                sink(Report::Host(host.clone()));
             }
             for output in self.line.absorb(&event) {
                 self.answer(&output);
@@ -246,9 +270,18 @@ impl Node {
             Err(error) => tracing::warn!(%error, "CPU time could not be read"),
         }
         match self.gpu.sample() {
-            Ok(uses) => self.queue.extend(uses.into_iter().map(|gpu| event(What::Gpu(gpu)))),
+            Ok(uses) => self.used(uses),
             Err(error) => tracing::warn!(%error, "graphics processors could not be read"),
         }
+        let uses = self.nvidia.sample();
+        self.used(uses);
+        self.tell_blind();
+    }
+
+    /// The use of one sample has one time: by that it is told from the next.
+    fn used(&mut self, uses: Vec<GpuUse>) {
+        let at_ms = now_ms();
+        self.queue.extend(uses.into_iter().map(|gpu| Event { at_ms, what: What::Gpu(gpu) }));
     }
 
     fn load(&mut self) -> Load {
@@ -260,7 +293,7 @@ impl Node {
             mode: self.mode,
             agent_rss_kib: rss_kib,
             agent_cpu_percent: cpu_percent,
-            counts: self.source.counts(),
+            counts: self.source.counts().into_iter().chain(self.nvidia.count()).collect(),
         }
     }
 

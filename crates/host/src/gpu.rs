@@ -1,8 +1,7 @@
 //! Use of graphics processors, from what DRM drivers tell in `/proc/PID/fdinfo`.
 //!
 //! Read are `drm-engine-*` times (amdgpu, i915, msm, panfrost, v3d and more; kernel doc `drm-usage-stats`). NVIDIA's
-//! driver tells them only through NVML, a library that a static program cannot load: that is named as blind. Drivers
-//! that count cycles and no time (xe) are not read.
+//! driver tells them only through its library: that is `nvml`. Drivers that count cycles and no time (xe) are not read.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use minesweep_model::{Blind, GpuUse, ProcessKey, Text};
+use minesweep_model::{GpuUse, ProcessKey};
 use rustix::fs::OFlags;
 
 use crate::proc::{
@@ -70,18 +69,6 @@ impl Sampler {
         self.known = found;
         Ok(used)
     }
-}
-
-/// What is not seen of graphics processors on this machine.
-pub fn blind() -> Option<Blind> {
-    Path::new("/dev/nvidiactl").exists().then(|| Blind {
-        what: "gpu (nvidia)".to_owned(),
-        why: Text::new(
-            "nvidia tells GPU time only through its own library, which a static program cannot load; watch it with \
-             nvidia-smi",
-            "NVIDIA 只通过自己的动态库提供 GPU 用量，静态程序无法加载；请用 nvidia-smi 查看",
-        ),
-    })
 }
 
 fn used(known: &HashMap<Client, u64>, found: &HashMap<Client, u64>, over_ms: u64) -> Vec<GpuUse> {

@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod hidden;
 pub mod look;
 mod netlink;
+pub mod nvml;
 pub mod proc;
 mod sensor;
 pub mod sockets;

@@ -131,6 +131,16 @@ pub const DATA_DIR: Flag = Flag {
         "日志与存储所在目录（默认 /var/lib/minesweep）",
     ),
 };
+/// Run-time folder.
+pub const RUNTIME_DIR: Flag = Flag {
+    name: "runtime-dir",
+    value: Some("DIR"),
+    env: Some("MINESWEEP_RUNTIME_DIR"),
+    help: (
+        "folder of the socket of minesweep-nvml (default /run/minesweep)",
+        "minesweep-nvml 套接字所在目录（默认 /run/minesweep）",
+    ),
+};
 /// Address of the console.
 pub const LISTEN: Flag = Flag {
     name: "listen",
@@ -225,6 +235,7 @@ fn configuration(entry: &Entry, matches: &ArgMatches) -> Result<Config, Failure>
             "currency" => config.currency.clone_from(text),
             "listen" => config.listen = text.parse().map_err(|_| bad())?,
             "data-dir" => config.data_dir = PathBuf::from(text),
+            "runtime-dir" => config.runtime_dir = PathBuf::from(text),
             "content" => config.content = Some(PathBuf::from(text)),
             other => return Err(refused(&format!("--{other}"), text, "")),
         }
@@ -292,23 +303,6 @@ fn parse_duration(name: &str, text: &str) -> Result<Duration, Failure> {
     number.checked_mul(seconds).filter(|n| *n > 0).map(Duration::from_secs).ok_or_else(bad)
 }
 
-/// The language before the parser exists: `--lang`, `MINESWEEP_LANG`, then the usual variables.
-pub fn spoken_language(arguments: &[OsString]) -> Lang {
-    let mut words = arguments.iter().filter_map(|word| word.to_str());
-    let mut named = None;
-    while let Some(word) = words.next() {
-        if word == "--lang" {
-            named = words.next().map(str::to_owned);
-        } else if let Some(value) = word.strip_prefix("--lang=") {
-            named = Some(value.to_owned());
-        }
-    }
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let named = named.or_else(|| variable("MINESWEEP_LANG")).or_else(|| variable("LC_ALL"));
-    let named = named.or_else(|| variable("LC_MESSAGES")).or_else(|| variable("LANG"));
-    if named.is_some_and(|name| name.starts_with("zh")) { Lang::Zh } else { Lang::En }
-}
-
 /// The words of one language.
 pub fn pick(lang: Lang, (en, zh): (&'static str, &'static str)) -> &'static str {
     match lang {
@@ -345,12 +339,5 @@ mod tests {
         assert!(check(&Config::default()).is_ok());
         let threshold = "[[sustained]]\nmetric = \"cpu\"\npercent = 101\nminutes = 5\naction = \"alert\"";
         assert!(check(&toml::from_str(threshold).unwrap()).is_err());
-    }
-
-    #[test]
-    fn the_language_is_read_before_the_parser() {
-        let words = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(spoken_language(&words(&["minesweep", "watch", "--lang", "zh"])), Lang::Zh);
-        assert_eq!(spoken_language(&words(&["minesweep", "watch", "--lang=en"])), Lang::En);
     }
 }

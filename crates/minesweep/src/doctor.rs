@@ -4,7 +4,7 @@ use minesweep_agent::{Check, CheckState};
 
 use crate::{
     Failure,
-    cli::{Context, Entry, JSON_OBJECTS, SENSOR},
+    cli::{Context, Entry, JSON_OBJECTS, RUNTIME_DIR, SENSOR},
 };
 
 /// The subcommand.
@@ -12,7 +12,7 @@ pub const ENTRY: Entry = Entry {
     name: "doctor",
     about: ("Say what this host lets us see, and what is blind", "检查本机可观测的范围与盲区"),
     flags: &[JSON_OBJECTS],
-    settings: &[&SENSOR],
+    settings: &[&SENSOR, &RUNTIME_DIR],
     run,
 };
 

@@ -18,6 +18,7 @@ mod watch;
 use std::process::ExitCode;
 
 use failure::Failure;
+use minesweep_model::Lang;
 
 /// Every subcommand; the parser, the help and the dispatch are made from it.
 const COMMANDS: &[cli::Entry] = &[
@@ -34,7 +35,8 @@ const COMMANDS: &[cli::Entry] = &[
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let lang = cli::spoken_language(&arguments);
+    let words = arguments.iter().filter_map(|word| word.to_str());
+    let lang = Lang::spoken(words, |name| std::env::var(name).ok());
     match cli::main(&arguments, lang) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("minesweep-content", 1),
     ("minesweep-detect", 1),
     ("minesweep-host", 1),
+    ("minesweep-nvml", 1),
     ("minesweep-respond", 1),
     ("minesweep-traffic", 1),
     ("minesweep-model", 0),

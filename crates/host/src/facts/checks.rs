@@ -4,7 +4,7 @@ use minesweep_model::Text;
 
 use crate::{
     facts::{Check, CheckState, exists, kernel},
-    gpu,
+    nvml,
     proc::{lossy, origin::own_mounts, root},
     sensor,
     sockets::{self, can_destroy},
@@ -241,8 +241,11 @@ fn msr() -> Answer {
 }
 
 fn gpu_device() -> Answer {
-    if let Some(blind) = gpu::blind() {
-        return Answer(CheckState::Degraded, blind.why);
+    if exists(nvml::DEVICE) {
+        return ok(
+            "use of nvidia cards is told by minesweep-nvml, where it runs",
+            "NVIDIA 显卡的用量由 minesweep-nvml 提供（需其正在运行）",
+        );
     }
     if exists("/dev/dri") {
         return ok("use of /dev/dri is read from the driver", "从驱动读取 /dev/dri 的用量");
