@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod support;
 
-use minesweep_model::{IncidentState, Report, Severity};
+use minesweep_model::{Entry, Incident, IncidentState, Report, Severity, Text};
 use minesweep_server::Server;
 use reqwest::header;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Stand, code, config, fixtures, now_ms};
 use tempfile::tempdir;
 
@@ -132,6 +132,125 @@ async fn incidents_are_filtered_searched_and_paged_without_losing_any() {
     stand.stop().await;
 }
 
+/// Mining that began with an intrusion: one incident of both.
+fn mining_after_an_intrusion(uid: &str, since_ms: u64) -> Incident {
+    let mut both = fixtures::intrusion(uid, since_ms);
+    let mining = fixtures::incident(uid, since_ms, since_ms + 10, 1.0);
+    both.mining = mining.mining;
+    both.processes.push(fixtures::process(813).key);
+    both.findings.extend(mining.findings);
+    both.evidence.extend(mining.evidence);
+    both
+}
+
+#[tokio::test]
+async fn an_intrusion_without_mining_is_no_mining_now_and_has_a_sum_of_its_own() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let nothing = stand.json("/api/overview").await["intrusion_now"].clone();
+    assert_eq!(nothing["incidents"], 0);
+    for name in ["worst", "since_ms", "last_step_ms"] {
+        assert_eq!(nothing[name], Value::Null, "{name}");
+    }
+    let mut worse = fixtures::intrusion("worse", 5000);
+    worse.severity = Severity::Critical;
+    let mut ended = fixtures::intrusion("ended", 1000);
+    ended.state = IncidentState::Closed;
+    let first = fixtures::intrusion("first", 4000);
+    stand.push([worse, ended, first].map(fixtures::opened).to_vec()).await;
+    let page = stand.json("/api/overview").await;
+    let now = &page["intrusion_now"];
+    assert_eq!((now["incidents"].as_u64(), now["worst"].as_str()), (Some(2), Some("critical")));
+    assert_eq!((now["since_ms"].as_u64(), now["last_step_ms"].as_u64()), (Some(4000), Some(5007)));
+    let mining = &page["mining_now"];
+    assert_eq!((mining["incidents"].as_u64(), mining["processes"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(page["totals"]["open"], 2);
+
+    stand.push(vec![fixtures::opened(mining_after_an_intrusion("both", 6000))]).await;
+    let page = stand.json("/api/overview").await;
+    assert_eq!(page["intrusion_now"]["incidents"], 2, "what mines is shown as mining");
+    let mining = &page["mining_now"];
+    // The shell of the intruder is in the incident too, and mines nothing.
+    assert_eq!((mining["incidents"].as_u64(), mining["processes"].as_u64()), (Some(1), Some(1)));
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn a_line_of_an_intrusion_says_from_where_how_far_and_how_bad_it_came() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    stand
+        .push(vec![
+            fixtures::opened(fixtures::intrusion("intrusion", 1000)),
+            fixtures::opened(mining_after_an_intrusion("both", 2000)),
+            fixtures::opened(fixtures::incident("mining", 3000, 3000, 1.0)),
+        ])
+        .await;
+    let page = stand.json("/api/incidents").await;
+    let line = |n: usize| page["items"][n].clone();
+    let (mining, both, intrusion) = (line(0), line(1), line(2));
+    assert_eq!((&intrusion["is_mining"], &intrusion["is_intrusion"]), (&json!(false), &json!(true)));
+    assert_eq!((&both["is_mining"], &both["is_intrusion"]), (&json!(true), &json!(true)));
+    assert_eq!((&mining["is_mining"], &mining["is_intrusion"]), (&json!(true), &json!(false)));
+    assert_eq!(intrusion["steps"], 2);
+    assert_eq!(intrusion["stages"], json!(["TA0001", "TA0011"]));
+    assert_eq!(intrusion["source"], "192.0.2.44", "without its port, and as the IPv4 address that it is");
+    assert_eq!(intrusion["worst_step"]["en"], "title of login");
+    assert_eq!(intrusion["last_step_ms"], 1007);
+    assert_eq!(mining["source"], Value::Null, "a pool is where it goes, not where it comes from");
+    assert_eq!(mining["worst_step"], Value::Null);
+
+    let uids = async |query: &str| {
+        let page = stand.json(&format!("/api/incidents?{query}")).await;
+        let uids =
+            page["items"].as_array().unwrap().iter().map(|line| line["uid"].as_str().unwrap().to_owned());
+        uids.collect::<Vec<_>>()
+    };
+    assert_eq!(uids("about=all").await, ["mining", "both", "intrusion"]);
+    assert_eq!(uids("about=mining").await, ["mining", "both"]);
+    assert_eq!(uids("about=intrusion").await, ["both", "intrusion"]);
+    assert_eq!(uids("about=intrusion&state=closed").await, Vec::<String>::new());
+    assert_eq!(uids("q=192.0.2.44").await, ["both", "intrusion"]);
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_of_an_incident_has_its_stages_its_entry_and_its_source() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut seen = fixtures::intrusion("seen", 1000);
+    let text = Text::new("nginx was asked POST /run", "nginx 收到请求 POST /run");
+    seen.entry = Some(Entry { at_ms: 900, remote: Some("203.0.113.7:40000".parse().unwrap()), text });
+    let mut out_only = fixtures::intrusion("out", 1000);
+    out_only.findings.remove(0);
+    stand
+        .push(vec![
+            fixtures::opened(fixtures::intrusion("intrusion", 1000)),
+            fixtures::opened(out_only),
+            fixtures::opened(seen),
+            fixtures::opened(fixtures::incident("mining", 3000, 3000, 1.0)),
+        ])
+        .await;
+    let story = stand.json("/api/incidents/intrusion").await["story"].clone();
+    assert_eq!(story["entry"]["text"]["en"], "a login was sent");
+    assert_eq!((&story["entry"]["at_ms"], &story["source"]), (&json!(1000), &json!("192.0.2.44")));
+    let stage = &story["stages"][0];
+    assert_eq!((&stage["tactic"], &stage["name"]), (&json!("TA0001"), &json!("Name of TA0001")));
+    assert_eq!(
+        (&stage["steps"], &stage["stopped"], &stage["first_ms"]),
+        (&json!(1), &json!(0), &json!(1000))
+    );
+    let story = stand.json("/api/incidents/seen").await["story"].clone();
+    assert_eq!(story["entry"]["text"]["en"], "nginx was asked POST /run", "what the agent saw goes first");
+    assert_eq!(story["source"], "203.0.113.7");
+    let story = stand.json("/api/incidents/out").await["story"].clone();
+    assert_eq!(story["entry"], Value::Null, "a server that something was fetched from is no entry");
+    let story = stand.json("/api/incidents/mining").await["story"].clone();
+    assert_eq!((&story["is_mining"], &story["is_intrusion"]), (&json!(true), &json!(false)));
+    assert_eq!((&story["entry"], &story["source"]), (&Value::Null, &Value::Null));
+    stand.stop().await;
+}
+
 #[tokio::test]
 async fn detections_are_filtered_by_rule_and_severity() {
     let folder = tempdir().unwrap();
@@ -166,6 +285,7 @@ async fn a_parameter_that_is_wrong_is_refused_by_name() {
         "before=x",
         "before=x:y",
         "state=none",
+        "about=none",
         "more=1",
         &long,
     ] {
@@ -191,7 +311,7 @@ async fn an_incident_is_shown_whole_with_what_was_done_after_its_last_report() {
     stand.push([vec![fixtures::opened(incident.clone()), others], outcomes.to_vec()].concat()).await;
     incident.outcomes.push(fixtures::outcome(2, "i / 挖", 1500));
     let got = stand.json("/api/incidents/i%20%2F%20%E6%8C%96").await;
-    assert_eq!(serde_json::from_value::<minesweep_model::Incident>(got).unwrap(), incident);
+    assert_eq!(serde_json::from_value::<Incident>(got).unwrap(), incident);
     stand.stop().await;
 }
 
@@ -330,7 +450,7 @@ async fn what_an_earlier_run_left_open_is_closed_until_it_is_reported_again() {
     assert_eq!(stand.json("/api/incidents").await["items"][0]["state"], "closed");
     contained.state = IncidentState::Closed;
     let got = stand.json("/api/incidents/c").await;
-    assert_eq!(serde_json::from_value::<minesweep_model::Incident>(got).unwrap(), contained);
+    assert_eq!(serde_json::from_value::<Incident>(got).unwrap(), contained);
     stand.push(vec![fixtures::opened(incident)]).await;
     assert_eq!(stand.json("/api/overview").await["mining_now"]["incidents"], 1);
     stand.stop().await;

@@ -7,6 +7,7 @@ mod guard;
 mod login;
 mod pages;
 mod problem;
+pub(crate) mod story;
 pub(crate) mod words;
 
 use std::{

@@ -6,11 +6,10 @@ use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
 };
-use minesweep_model::Incident;
-
 use super::{
     Shared,
     problem::{Code, Problem, Refusal},
+    story::{IncidentView, Story},
     words::{DetectionQuery, Detections, IncidentQuery, Incidents, Overview},
 };
 use crate::{clock::now_ms, store::Glance};
@@ -22,7 +21,7 @@ use crate::{clock::now_ms, store::Glance};
 ))]
 pub(super) async fn overview(State(shared): State<Arc<Shared>>) -> Result<Json<Overview>, Refusal> {
     let now_ms = now_ms();
-    let Glance { host, load, series, mining_now, totals } =
+    let Glance { host, load, series, mining_now, intrusion_now, totals } =
         shared.store.glance(&shared.price, now_ms).await?;
     Ok(Json(Overview {
         now_ms,
@@ -32,6 +31,7 @@ pub(super) async fn overview(State(shared): State<Arc<Shared>>) -> Result<Json<O
         load,
         series,
         mining_now,
+        intrusion_now,
         totals,
         price: shared.price.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -53,18 +53,20 @@ pub(super) async fn incidents(
     Ok(Json(shared.store.incidents(&query).await?))
 }
 
-/// One incident, whole.
+/// One incident, whole, and what its steps say.
 #[utoipa::path(get, path = "/api/incidents/{uid}", params(("uid" = String, Path, description = "its uid")), responses(
-    (status = 200, body = Incident),
+    (status = 200, body = IncidentView),
     (status = 401, description = "no session", body = Problem),
     (status = 404, description = "no such incident", body = Problem),
 ))]
 pub(super) async fn incident(
     State(shared): State<Arc<Shared>>,
     Path(uid): Path<String>,
-) -> Result<Json<Incident>, Refusal> {
+) -> Result<Json<IncidentView>, Refusal> {
     let found = shared.store.incident(&uid).await?;
-    found.map(Json).ok_or_else(|| Refusal::new(Code::NotFound, "there is no such incident"))
+    let incident = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such incident"))?;
+    let story = Story::of(&incident);
+    Ok(Json(IncidentView { incident, story }))
 }
 
 /// A page of detections, newest first.

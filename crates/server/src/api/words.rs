@@ -6,6 +6,8 @@ use minesweep_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::story;
+
 /// What a CPU-hour costs, as set by the operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Price {
@@ -41,8 +43,10 @@ pub(crate) struct Overview {
     pub load: Option<Load>,
     /// Busy share of the last 60 minutes, oldest first, one point for 10 s, at most 360.
     pub series: Vec<LoadPoint>,
-    /// Sum over the open incidents.
+    /// Sum over the open incidents that are about mining.
     pub mining_now: MiningNow,
+    /// Sum over the open incidents that are about nothing but an intrusion.
+    pub intrusion_now: IntrusionNow,
     /// Numbers of incidents and detections.
     pub totals: Totals,
     /// Records made, seen and lost, by hook.
@@ -66,7 +70,7 @@ pub(crate) struct LoadPoint {
     pub cpu_percent: f64,
 }
 
-/// What goes on now, summed over the open incidents.
+/// Mining that goes on now, summed over the open incidents that are about it.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct MiningNow {
     /// Processes that take part.
@@ -83,6 +87,19 @@ pub(crate) struct MiningNow {
     pub cpu_share_percent: f64,
     /// First sign of the oldest open incident, Unix milliseconds.
     pub since_ms: Option<u64>,
+}
+
+/// Intrusions that nobody has closed yet, without those that mine: [`MiningNow`] holds these.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct IntrusionNow {
+    /// Open incidents.
+    pub incidents: u64,
+    /// The worst of their severities.
+    pub worst: Option<Severity>,
+    /// First sign of the oldest, Unix milliseconds.
+    pub since_ms: Option<u64>,
+    /// Newest step of any, Unix milliseconds.
+    pub last_step_ms: Option<u64>,
 }
 
 /// Numbers of things in the store.
@@ -118,8 +135,22 @@ pub(crate) struct RootSummary {
 pub(crate) struct IncidentSummary {
     /// Unique.
     pub uid: String,
-    /// Who mines, where to, how sure.
+    /// Who mines, where to, how sure; else what was done.
     pub title: Text,
+    /// It is about mining.
+    pub is_mining: bool,
+    /// It is about an intrusion, with or without mining.
+    pub is_intrusion: bool,
+    /// Findings that it holds.
+    pub steps: u32,
+    /// ATT&CK tactics that were seen, in their order, e.g. `TA0001`.
+    pub stages: Vec<String>,
+    /// Address that an intruder came from.
+    pub source: Option<String>,
+    /// Title of the worst step of an intrusion.
+    pub worst_step: Option<Text>,
+    /// When its newest step was seen, Unix milliseconds; 0 without one.
+    pub last_step_ms: u64,
     /// State.
     pub state: IncidentState,
     /// How bad.
@@ -166,6 +197,13 @@ impl IncidentSummary {
         Self {
             uid: incident.uid.clone(),
             title: incident.title.clone(),
+            is_mining: incident.is_mining(),
+            is_intrusion: story::is_intrusion(incident),
+            steps: u32::try_from(incident.findings.len()).unwrap_or(u32::MAX),
+            stages: incident.stages().into_iter().map(|stage| stage.tactic).collect(),
+            source: story::source(incident),
+            worst_step: story::worst_step(incident),
+            last_step_ms: story::last_step_ms(incident),
             state: incident.state,
             severity: incident.severity,
             probability: finite(mining.probability),
@@ -232,6 +270,19 @@ pub(crate) enum StateFilter {
     All,
 }
 
+/// What the incidents are about. One that began with an intrusion and ended in mining is about both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AboutFilter {
+    /// Mining.
+    Mining,
+    /// An intrusion.
+    Intrusion,
+    /// Either.
+    #[default]
+    All,
+}
+
 /// What to list of the incidents.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -241,6 +292,10 @@ pub(crate) struct IncidentQuery {
     #[serde(default)]
     #[param(inline, required = false)]
     pub state: StateFilter,
+    /// What they are about; all when absent.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub about: AboutFilter,
     /// Lines of the page, 1 to 200; 50 when absent.
     #[serde(default)]
     #[param(value_type = Option<u32>, required = false, minimum = 1, maximum = 200)]
@@ -248,7 +303,7 @@ pub(crate) struct IncidentQuery {
     /// Only what was opened before this: `next` of the page before, or Unix milliseconds.
     #[param(value_type = Option<String>)]
     pub before: Option<Cursor>,
-    /// Words to look for in title, pool, wallet, worker, algorithm, executable, uid and rules; all must be there; at most 200 bytes.
+    /// Words to look for in title, source, pool, wallet, worker, algorithm, executable, uid and rules; all must be there; at most 200 bytes.
     #[param(value_type = Option<String>)]
     pub q: Option<SearchWords>,
 }

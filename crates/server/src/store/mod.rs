@@ -141,7 +141,7 @@ async fn marks(path: &Path) -> Result<Marks, sqlx::Error> {
 const APPLICATION: i64 = 0x4d53_5750;
 
 /// Newest migration; each one sets it as the file's `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// SQLite's result code 26: the file is something else.
 const NOT_A_DATABASE: &str = "26";

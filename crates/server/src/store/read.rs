@@ -1,14 +1,14 @@
 //! Rows into pages.
 
-use minesweep_model::{Detection, Host, Incident, IncidentState, Load, Outcome};
+use minesweep_model::{Detection, Host, Incident, IncidentState, Load, Outcome, Severity};
 use serde::de::DeserializeOwned;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{Store, signed, unsigned, write::state_key};
 use crate::{
     api::words::{
-        Cursor, DetectionQuery, Detections, IncidentQuery, IncidentSummary, Incidents, LoadPoint, MiningNow,
-        Price, StateFilter, Totals,
+        AboutFilter, Cursor, DetectionQuery, Detections, IncidentQuery, IncidentSummary, Incidents,
+        IntrusionNow, LoadPoint, MiningNow, Price, StateFilter, Totals,
     },
     error::StoreError,
 };
@@ -21,8 +21,10 @@ pub(crate) struct Glance {
     pub load: Option<Load>,
     /// The last hour.
     pub series: Vec<LoadPoint>,
-    /// Sum over the open incidents.
+    /// Sum over the open incidents that are about mining.
     pub mining_now: MiningNow,
+    /// Sum over the other open ones.
+    pub intrusion_now: IntrusionNow,
     /// Numbers.
     pub totals: Totals,
 }
@@ -36,9 +38,10 @@ impl Store {
         let series = series(&mut moment, now_ms).await?;
         let cpus = load.as_ref().map_or(host.cpus, |load| load.cpus);
         let mining_now = mining_now(&mut moment, price, cpus).await?;
+        let intrusion_now = intrusion_now(&mut moment).await?;
         let totals = totals(&mut moment, now_ms).await?;
         moment.commit().await?;
-        Ok(Glance { host, load, series, mining_now, totals })
+        Ok(Glance { host, load, series, mining_now, intrusion_now, totals })
     }
 
     /// A page of incidents, newest first.
@@ -54,6 +57,11 @@ impl Store {
         };
         if let Some(state) = state {
             select.push(" AND state = ").push_bind(state_key(state));
+        }
+        match query.about {
+            AboutFilter::Mining => drop(select.push(" AND is_mining")),
+            AboutFilter::Intrusion => drop(select.push(" AND is_intrusion")),
+            AboutFilter::All => {}
         }
         for word in query.q.iter().flat_map(|words| &words.0) {
             select.push(" AND instr(search, ").push_bind(word).push(") > 0");
@@ -151,7 +159,7 @@ async fn mining_now(
     let (incidents, processes, probability_max, hash_rate_hs, used, since_ms): OpenSums = sqlx::query_as(
         "SELECT count(*), coalesce(sum(processes), 0), coalesce(max(probability), 0.0), sum(hash_rate_hs),
              coalesce(sum(cpus_used), 0.0), min(since_ms)
-         FROM incidents WHERE state = 'open'",
+         FROM incidents WHERE state = 'open' AND is_mining",
     )
     .fetch_one(moment)
     .await?;
@@ -169,6 +177,28 @@ async fn mining_now(
 }
 
 type OpenSums = (i64, i64, f64, Option<f64>, f64, Option<i64>);
+
+async fn intrusion_now(moment: &mut SqliteConnection) -> Result<IntrusionNow, StoreError> {
+    let (incidents, worst, since_ms, last_step_ms): (i64, Option<u8>, Option<i64>, Option<i64>) =
+        sqlx::query_as(
+            "SELECT count(*), max(severity), min(since_ms), max(nullif(last_step_ms, 0))
+             FROM incidents WHERE state = 'open' AND NOT is_mining",
+        )
+        .fetch_one(moment)
+        .await?;
+    Ok(IntrusionNow {
+        incidents: unsigned(incidents),
+        worst: worst.and_then(severity),
+        since_ms: since_ms.map(unsigned),
+        last_step_ms: last_step_ms.map(unsigned),
+    })
+}
+
+/// The severity of an OCSF `severity_id`.
+fn severity(id: u8) -> Option<Severity> {
+    let all = [Severity::Informational, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+    all.into_iter().find(|severity| severity.id() == id)
+}
 
 async fn totals(moment: &mut SqliteConnection, now_ms: u64) -> Result<Totals, StoreError> {
     let (open, contained, closed, detections): (i64, i64, i64, i64) = sqlx::query_as(

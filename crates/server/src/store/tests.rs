@@ -15,7 +15,7 @@ use sqlx::Row;
 use tempfile::tempdir;
 
 use super::*;
-use crate::api::words::{DetectionQuery, IncidentQuery, PageLength, Price};
+use crate::api::words::{AboutFilter, DetectionQuery, IncidentQuery, IncidentSummary, PageLength, Price};
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -74,6 +74,58 @@ async fn the_newest_migration_is_the_format_that_is_known() {
     let application: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(&store.readers).await.unwrap();
     assert_eq!((schema, application), (SCHEMA, APPLICATION));
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_form_keeps_its_incidents_as_mining() {
+    let folder = tempdir().unwrap();
+    let at = folder.path().join("store.db");
+    let mut found = fixtures::incident("old", NOW_MS, NOW_MS, 1.0);
+    found.findings.push(fixtures::step("late", NOW_MS, minesweep_model::Severity::Low, None, "TA0040"));
+    found.findings.push(fixtures::step("early", NOW_MS, minesweep_model::Severity::Low, None, "TA0002"));
+    found.findings.iter_mut().for_each(|finding| finding.evidence.clear());
+    let want = serde_json::to_value(IncidentSummary::of(&found)).unwrap();
+    let mut old = want.clone();
+    for name in ["is_mining", "is_intrusion", "steps", "stages", "source", "worst_step", "last_step_ms"] {
+        assert!(old.as_object_mut().unwrap().remove(name).is_some(), "{name}");
+    }
+
+    let first =
+        Migrator { migrations: MIGRATIONS.migrations.iter().take(1).cloned().collect(), ..Migrator::DEFAULT };
+    let options = SqliteConnectOptions::new().filename(&at).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    first.run_direct(&mut connection).await.unwrap();
+    sqlx::query(
+        "INSERT INTO incidents VALUES ('old', 'h', 'closed', 5, 0.99, 1, 1, 1, 1, NULL, 1.0, 0.0, 1, '', ?, ?)",
+    )
+    .bind(old.to_string())
+    .bind(serde_json::to_string(&found).unwrap())
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+
+    let (store, _) = open(folder.path(), Limits::DEFAULT).await;
+    let page = store.incidents(&IncidentQuery::default()).await.unwrap();
+    assert_eq!(serde_json::to_value(&page.items[0]).unwrap(), want);
+    let about = |about| IncidentQuery { about, ..IncidentQuery::default() };
+    assert_eq!(store.incidents(&about(AboutFilter::Mining)).await.unwrap().items.len(), 1);
+    assert_eq!(store.incidents(&about(AboutFilter::Intrusion)).await.unwrap().items.len(), 0);
+}
+
+#[tokio::test]
+async fn an_incident_that_turns_out_to_mine_is_no_longer_only_an_intrusion() {
+    let folder = tempdir().unwrap();
+    let (store, mut writer) = open(folder.path(), Limits::DEFAULT).await;
+    let price = Price { per_cpu_hour: 1.0, currency: "USD".to_owned() };
+    let mut found = fixtures::intrusion("i", NOW_MS);
+    writer.write(&[fixtures::opened(found.clone())], NOW_MS).await;
+    let now = store.glance(&price, NOW_MS).await.unwrap();
+    assert_eq!((now.intrusion_now.incidents, now.mining_now.incidents), (1, 0));
+    found.mining = fixtures::mining(1.0);
+    writer.write(&[fixtures::opened(found)], NOW_MS).await;
+    let now = store.glance(&price, NOW_MS).await.unwrap();
+    assert_eq!((now.intrusion_now.incidents, now.mining_now.incidents), (0, 1));
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use tracing::{error, info};
 
 use super::{Limits, Store, signed};
 use crate::{
-    api::words::{IncidentSummary, finite},
+    api::{
+        story,
+        words::{IncidentSummary, finite},
+    },
     error::StoreError,
 };
 
@@ -151,12 +154,14 @@ async fn incident(
     let json = serde_json::to_string(found)?;
     sqlx::query(
         "INSERT INTO incidents (uid, host, state, severity, probability, since_ms, opened_ms, changed_ms, processes,
-             hash_rate_hs, cpu_seconds, cpus_used, bytes, search, summary, json)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             hash_rate_hs, cpu_seconds, cpus_used, is_mining, is_intrusion, last_step_ms, bytes, search, summary, json)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (uid) DO UPDATE SET state = excluded.state, severity = excluded.severity,
              probability = excluded.probability, since_ms = excluded.since_ms, opened_ms = excluded.opened_ms,
              changed_ms = excluded.changed_ms, processes = excluded.processes, hash_rate_hs = excluded.hash_rate_hs,
-             cpu_seconds = excluded.cpu_seconds, cpus_used = excluded.cpus_used, bytes = excluded.bytes,
+             cpu_seconds = excluded.cpu_seconds, cpus_used = excluded.cpus_used,
+             is_mining = excluded.is_mining, is_intrusion = excluded.is_intrusion,
+             last_step_ms = excluded.last_step_ms, bytes = excluded.bytes,
              search = excluded.search, summary = excluded.summary, json = excluded.json",
     )
     .bind(&found.uid)
@@ -167,10 +172,13 @@ async fn incident(
     .bind(signed(found.since_ms))
     .bind(signed(found.opened_ms))
     .bind(signed(found.changed_ms))
-    .bind(i64::try_from(found.processes.len()).unwrap_or(i64::MAX))
+    .bind(i64::try_from(story::miners(found)).unwrap_or(i64::MAX))
     .bind(summary.hash_rate_hs)
     .bind(summary.cpu_seconds)
     .bind(cpus_used)
+    .bind(summary.is_mining)
+    .bind(summary.is_intrusion)
+    .bind(signed(summary.last_step_ms))
     .bind(length(&json))
     .bind(search_words(&summary))
     .bind(serde_json::to_string(&summary)?)
@@ -211,7 +219,7 @@ fn milliseconds(span_ms: i64) -> f64 {
 
 /// What a search looks through, in lower case.
 fn search_words(line: &IncidentSummary) -> String {
-    let optional = [&line.pool, &line.wallet, &line.worker, &line.algorithm];
+    let optional = [&line.source, &line.pool, &line.wallet, &line.worker, &line.algorithm];
     let words = [&line.title.en, &line.title.zh, &line.uid, &line.root.exe, &line.root.comm];
     let mut all = String::new();
     for word in words.into_iter().chain(optional.into_iter().flatten()).chain(&line.rules) {

@@ -1,7 +1,7 @@
 //! Reports as an agent would send them. Shared by the tests of the store and of the whole server.
 
 use minesweep_model::{
-    Change, Detection, Evidence, Group, HookCount, Host, Incident, IncidentState, Kind, Load, Mining,
+    Attack, Change, Detection, Evidence, Group, HookCount, Host, Incident, IncidentState, Kind, Load, Mining,
     Outcome, OutcomeState, Process, ProcessKey, Report, Severity, Text,
 };
 
@@ -79,6 +79,47 @@ pub fn detection(uid: &str, at_ms: u64) -> Detection {
         mining: mining(1.0),
         incident: None,
     }
+}
+
+/// A step of an intrusion: of `severity`, seen at `at_ms`, from `remote`, of one tactic.
+pub fn step(uid: &str, at_ms: u64, severity: Severity, remote: Option<&str>, tactic: &str) -> Detection {
+    let mut step = detection(uid, at_ms);
+    step.rule = format!("rule.{uid}");
+    step.severity = severity;
+    step.title = Text::new(format!("title of {uid}"), format!("{uid} 的标题"));
+    step.subject = Some(process(813));
+    step.remote = remote.map(|remote| remote.parse().unwrap());
+    step.mining = Mining::default();
+    step.attacks = vec![Attack {
+        technique: "T0000".to_owned(),
+        name: "Technique".to_owned(),
+        tactic: tactic.to_owned(),
+        tactic_name: format!("Name of {tactic}"),
+        version: "17.1".to_owned(),
+    }];
+    step.evidence = vec![behaviour(&step.rule, at_ms)];
+    step
+}
+
+/// What a step leaves with the verdict: nothing said of mining.
+pub fn behaviour(rule: &str, at_ms: u64) -> Evidence {
+    let text = Text::new("it was done", "做了此事");
+    Evidence { rule: rule.to_owned(), group: Group::Behaviour, weight: 0.0, text, at_ms }
+}
+
+/// An open intrusion without mining: a download of medium severity after a login from 192.0.2.44.
+pub fn intrusion(uid: &str, since_ms: u64) -> Incident {
+    let mut intrusion = incident(uid, since_ms, since_ms + 10, 1.0);
+    intrusion.mining = Mining::default();
+    intrusion.severity = Severity::High;
+    intrusion.title = Text::new("sshd: title of login", "sshd：login 的标题");
+    intrusion.findings = vec![
+        step("login", since_ms, Severity::High, Some("[::ffff:192.0.2.44]:51514"), "TA0001"),
+        step("download", since_ms + 7, Severity::Medium, Some("203.0.113.20:80"), "TA0011"),
+    ];
+    intrusion.evidence =
+        intrusion.findings.iter().flat_map(|finding| finding.evidence.iter().cloned()).collect();
+    intrusion
 }
 
 pub fn outcome(entry: u64, cause: &str, at_ms: u64) -> Outcome {

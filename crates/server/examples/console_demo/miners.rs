@@ -1,288 +1,30 @@
-//! Shows the console with made-up data: for its tests, for pictures, and for people who work on it.
-//!
-//! Opens the real server on loopback in a folder of its own and pushes reports through the same `Feed` that an agent
-//! uses. Nothing here is measured and nothing mines: names, wallets and addresses are made up (203.0.113.0/24 and
-//! `.example` belong to nobody). Ends when stdin ends.
-//!
-//! ```text
-//! console_demo [--empty] [--listen 127.0.0.1:8443]
-//! ```
-//! Prints `console: URL`. Each line of stdin is a report in JSON, pushed as it is, or the word `login`, answered by a
-//! new `console: URL`.
+//! Made-up incidents that are only mining.
 
-use std::{
-    env,
-    error::Error,
-    io::{BufRead, stdin},
-    net::SocketAddr,
-    thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::net::SocketAddr;
 
 use minesweep_model::{
-    Action, Attack, Blind, Change, Container, Detection, Evidence, Group, HookCount, Host, Incident,
-    IncidentState, Kind, Load, Mining, Mode, Origin, Outcome, OutcomeState, Process, ProcessKey, Report,
-    Severity, Text,
+    Action, Container, Detection, Entry, Evidence, Group, Incident, IncidentState, Kind, Mining, Origin,
+    Outcome, OutcomeState, Process, ProcessKey, Severity, Text,
 };
-use minesweep_server::{Config, Feed, Price, Server};
-use tokio::sync::mpsc;
 
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::parts::{HOUR_MS, MINUTE_MS, PRICE, SECOND_MS, Said, detection, evidence, probability, process};
 
-const SECOND_MS: u64 = 1000;
-const MINUTE_MS: u64 = 60 * SECOND_MS;
-const HOUR_MS: u64 = 60 * MINUTE_MS;
-
-/// Price of a CPU-hour: a general-purpose virtual machine, rounded.
-const PRICE: f64 = 0.05;
-
-/// Logical processors of the made-up machine.
-const CPUS: u32 = 8;
-
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse()?;
-    // In memory where that is to be had: on a busy disk the first transaction took 12 s, and nothing here is to last.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
-    let server = Server::open(Config {
-        data_dir: folder.path().to_owned(),
-        listen: arguments.listen,
-        price: Price { per_cpu_hour: PRICE, currency: "USD".to_owned() },
-    })
-    .await?;
-    let now_ms = now_ms()?;
-    let feed = server.feed();
-    for report in reports(now_ms, arguments.is_empty) {
-        feed.push(report);
-    }
-    println!("console: {}", server.login_link());
-    let (asks, mut asked) = mpsc::channel(1);
-    let from_stdin = server.feed();
-    thread::spawn(move || read_lines(&from_stdin, &asks));
-    let until_stdin_ends = async {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(2)) => {
-                    feed.push(Report::Load(load(self::now_ms().unwrap_or(now_ms), arguments.is_empty)));
-                }
-                ask = asked.recv() => match ask {
-                    None => break,
-                    Some(()) => match server.new_login().await {
-                        Ok(link) => println!("console: {link}"),
-                        Err(error) => eprintln!("no new login: {error}"),
-                    },
-                },
-            }
-        }
-    };
-    server.run(until_stdin_ends).await?;
-    Ok(())
-}
-
-struct Arguments {
-    listen: SocketAddr,
-    is_empty: bool,
-}
-
-impl Arguments {
-    fn parse() -> Result<Self, Failure> {
-        let mut found = Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), is_empty: false };
-        let mut words = env::args().skip(1);
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--empty" => found.is_empty = true,
-                "--listen" => found.listen = words.next().ok_or("--listen needs an address")?.parse()?,
-                other => {
-                    return Err(
-                        format!("{other} is not an option; there are --empty and --listen ADDRESS").into()
-                    );
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Takes lines until stdin ends; dropping `asks` then ends the server.
-fn read_lines(feed: &Feed, asks: &mpsc::Sender<()>) {
-    for line in stdin().lock().lines().map_while(Result::ok) {
-        if line == "login" {
-            if asks.blocking_send(()).is_err() {
-                return;
-            }
-            continue;
-        }
-        match serde_json::from_str::<Report>(&line) {
-            Ok(report) => feed.push(report),
-            Err(error) => eprintln!("not a report: {error}"),
-        }
-    }
-}
-
-fn now_ms() -> Result<u64, Failure> {
-    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
-}
-
-/// Everything that the agent would have told by now.
-fn reports(now_ms: u64, is_empty: bool) -> Vec<Report> {
-    let mut reports = vec![Report::Host(host(is_empty))];
-    // A load report for each slot of 10 s that the server keeps of the last hour.
-    let hour = (1..=360_u64).rev().map(|slot| load(now_ms - slot * 10 * SECOND_MS, is_empty));
-    let hour = hour.map(|mut load| {
-        if !is_empty && load.at_ms < now_ms - WEB_MINER_AGE_MS {
-            load.cpu_percent = 11.0 + wobble(load.at_ms, 9.0);
-        }
-        Report::Load(load)
-    });
-    reports.extend(hour);
-    if is_empty {
-        return reports;
-    }
-    for incident in [gpu_miner(now_ms), container_miner(now_ms), web_miner(now_ms)] {
-        reports.extend(incident.findings.iter().cloned().map(Box::new).map(Report::Detection));
-        reports.extend(incident.outcomes.iter().cloned().map(Box::new).map(Report::Outcome));
-        reports.push(Report::Incident { change: Change::Created, incident: Box::new(incident) });
-    }
-    reports.push(Report::Detection(Box::new(busy_encoder(now_ms))));
-    reports
-}
-
-fn host(is_empty: bool) -> Host {
-    let gpu = Blind {
-        what: "gpu".to_owned(),
-        why: Text::new(
-            "the NVIDIA library (libnvidia-ml.so.1) is not installed, so use of graphics cards is not seen; install \
-             the driver, or ignore this on a machine without one",
-            "没有安装 NVIDIA 库（libnvidia-ml.so.1），因此看不到显卡的使用情况；请安装驱动，没有显卡的机器可忽略",
-        ),
-    };
-    let msr = Blind {
-        what: "msr".to_owned(),
-        why: Text::new(
-            "this kernel lets no program watch writes to /dev/cpu/*/msr; boot with lockdown=none to see them",
-            "当前内核不允许监视对 /dev/cpu/*/msr 的写入；以 lockdown=none 启动后即可看到",
-        ),
-    };
-    Host {
-        name: "web-01".to_owned(),
-        machine_id: "0f5d2c7e9b1a4c3d8e6f7a0b1c2d3e4f".to_owned(),
-        boot_id: "2b8a3c1d-5e6f-4a7b-8c9d-0e1f2a3b4c5d".to_owned(),
-        kernel: "6.1.0-31-amd64".to_owned(),
-        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-        cpus: CPUS,
-        cpu_model: "AMD EPYC 7B13".to_owned(),
-        sensor: "bpf".to_owned(),
-        blind: if is_empty { Vec::new() } else { vec![gpu, msr] },
-    }
-}
-
-/// A number from 0 to `most` that looks like chance but is the same for the same time.
-fn wobble(at_ms: u64, most: f64) -> f64 {
-    // The mixing step of splitmix64: neighbours have nothing in common.
-    let mut mixed = (at_ms / (10 * SECOND_MS)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    f64::from(u32::try_from(mixed >> 48).unwrap_or(0)) / 65_536.0 * most
-}
-
-fn load(at_ms: u64, is_empty: bool) -> Load {
-    let count =
-        |hook: &str, made: u64, lost: u64| HookCount { hook: hook.to_owned(), made, seen: made - lost, lost };
-    Load {
-        at_ms,
-        cpu_percent: if is_empty { 4.0 + wobble(at_ms, 8.0) } else { 92.0 + wobble(at_ms, 6.0) },
-        cpus: CPUS,
-        mode: Mode::Observe,
-        agent_rss_kib: 21_840,
-        agent_cpu_percent: 0.1 + wobble(at_ms, 0.2),
-        counts: vec![
-            count("exec", 18_214, 0),
-            count("exit", 18_190, 0),
-            count("connect", 9_377, 0),
-            count("bytes", 40_118, 0),
-            count("rounding", 1_204_551, 0),
-        ],
-    }
-}
+/// What mining is to ATT&CK.
+pub const HIJACKING: [&str; 4] = ["T1496.001", "Compute Hijacking", "TA0040", "Impact"];
 
 /// A wallet of the right length that is nobody's.
-fn wallet() -> String {
+pub fn wallet() -> String {
     let mut wallet = format!("4{}", "MinesweepDemo".repeat(8));
     wallet.truncate(95);
     wallet
 }
 
-fn process(pid: u32, parent_pid: u32, uid: u32, exe: &str, argv: &[&str], started_ms: u64) -> Process {
-    let mut process = Process::unknown(ProcessKey { pid, start_ticks: u64::from(pid) * 10 });
-    process.parent_pid = parent_pid;
-    process.uid = uid;
-    process.exe = exe.to_owned();
-    process.comm = exe.rsplit('/').next().unwrap_or(exe).chars().take(15).collect();
-    process.argv = argv.iter().map(|&word| word.to_owned()).collect();
-    process.started_ms = started_ms;
-    process
-}
-
-fn evidence(rule: &str, group: Group, weight: f64, at_ms: u64, text: Text) -> Evidence {
-    Evidence { rule: rule.to_owned(), group, weight, text, at_ms }
-}
-
-/// Probability from the strongest evidence of each group, as in docs/spec/verdict.md; so are the weights.
-fn probability(evidence: &[Evidence]) -> f64 {
-    let mut strongest: Vec<&Evidence> = Vec::new();
-    for one in evidence {
-        match strongest.iter_mut().find(|other| other.group == one.group) {
-            Some(other) if other.weight < one.weight => *other = one,
-            Some(_) => {}
-            None => strongest.push(one),
-        }
-    }
-    1.0 - strongest.iter().map(|one| 1.0 - one.weight).product::<f64>()
-}
-
-/// What a finding of the demo says; the rest is the same for all.
-struct Said<'a> {
-    rule: &'a str,
-    severity: Severity,
-    confidence: u8,
-    title: Text,
-    why: Text,
-    advice: Text,
-}
-
-fn detection(said: Said<'_>, at_ms: u64, subject: Option<&Process>, incident: Option<&str>) -> Detection {
-    let pid = subject.map_or(0, |subject| subject.key.pid);
-    Detection {
-        uid: format!("{}-{pid}-{at_ms}", said.rule),
-        rule: said.rule.to_owned(),
-        at_ms,
-        severity: said.severity,
-        confidence: said.confidence,
-        title: said.title,
-        why: said.why,
-        advice: said.advice,
-        attacks: vec![Attack {
-            technique: "T1496.001".to_owned(),
-            name: "Compute Hijacking".to_owned(),
-            tactic: "TA0040".to_owned(),
-            tactic_name: "Impact".to_owned(),
-            version: "17.1".to_owned(),
-        }],
-        subject: subject.cloned(),
-        parent: None,
-        remote: None,
-        cookie: None,
-        evidence: Vec::new(),
-        mining: Mining::default(),
-        incident: incident.map(str::to_owned),
-    }
-}
-
-fn stratum(why: Text) -> Said<'static> {
+pub fn stratum(why: Text) -> Said<'static> {
     Said {
         rule: "mining.stratum",
         severity: Severity::Critical,
         confidence: 99,
+        attacks: &[HIJACKING],
         title: Text::new("It speaks a mining protocol", "使用挖矿协议通信"),
         why,
         advice: Text::new(
@@ -298,6 +40,7 @@ fn randomx(why: Text) -> Said<'static> {
         rule: "mining.randomx",
         severity: Severity::Critical,
         confidence: 97,
+        attacks: &[HIJACKING],
         title: Text::new("It computes RandomX", "正在计算 RandomX"),
         why,
         advice: Text::new(
@@ -308,7 +51,7 @@ fn randomx(why: Text) -> Said<'static> {
 }
 
 /// How long the miner of the first page has been at it.
-const WEB_MINER_AGE_MS: u64 = 47 * MINUTE_MS;
+pub const WEB_MINER_AGE_MS: u64 = 47 * MINUTE_MS;
 
 fn web_miner_process(since_ms: u64) -> Process {
     let mut root = process(48_213, 48_209, 33, "/tmp/.x/kswapd0", &["./kswapd0", "-c", ".c.json"], since_ms);
@@ -318,7 +61,7 @@ fn web_miner_process(since_ms: u64) -> Process {
     root
 }
 
-fn web_miner(now_ms: u64) -> Incident {
+pub fn web_miner(now_ms: u64) -> Incident {
     let uid = "inc-7c1e9a40";
     let since_ms = now_ms - WEB_MINER_AGE_MS;
     let shell = ["sh", "-c", "cd /tmp/.x && ./kswapd0 -c .c.json"];
@@ -369,7 +112,14 @@ fn web_miner(now_ms: u64) -> Incident {
             "kswapd0 (48213) mines for xmr.pool.example:3333",
             "kswapd0（48213）正在为 xmr.pool.example:3333 挖矿",
         ),
-        entry: None,
+        entry: Some(Entry {
+            at_ms: since_ms - 2 * SECOND_MS,
+            remote: Some(SocketAddr::from(([203, 0, 113, 140], 60_122))),
+            text: Text::new(
+                "nginx was asked POST /upload.php by 203.0.113.140, and passed it to php-fpm",
+                "203.0.113.140 向 nginx 请求了 POST /upload.php，nginx 将其转给 php-fpm",
+            ),
+        }),
         processes: vec![root.key],
         mining,
         evidence,
@@ -428,6 +178,7 @@ fn huge_pages(since_ms: u64, root: &Process, incident: &str) -> Detection {
         rule: "mining.hugepages",
         severity: Severity::Medium,
         confidence: 60,
+        attacks: &[HIJACKING],
         title: Text::new("It asks for huge pages as miners do", "像挖矿程序那样申请大页"),
         why: Text::new(
             "a private anonymous map of 2080 MiB with MAP_HUGETLB and MAP_POPULATE on descriptor 0",
@@ -446,6 +197,7 @@ fn sustained(since_ms: u64, root: &Process, incident: &str) -> Detection {
         rule: "mining.sustained-load",
         severity: Severity::Low,
         confidence: 30,
+        attacks: &[HIJACKING],
         title: Text::new("High load for five minutes", "高负载持续五分钟"),
         why: Text::new("96 % of 8 processors since the last five minutes", "最近五分钟占用 8 个处理器的 96%"),
         advice: Text::default(),
@@ -453,12 +205,13 @@ fn sustained(since_ms: u64, root: &Process, incident: &str) -> Detection {
     detection(said, since_ms + 5 * MINUTE_MS, Some(root), Some(incident))
 }
 
-fn busy_encoder(now_ms: u64) -> Detection {
+pub fn busy_encoder(now_ms: u64) -> Detection {
     let root = process(3_120, 1, 1000, "/usr/bin/ffmpeg", &["ffmpeg", "-i", "in.mkv"], now_ms - 5 * HOUR_MS);
     let said = Said {
         rule: "mining.steady-cpu",
         severity: Severity::Low,
         confidence: 20,
+        attacks: &[HIJACKING],
         title: Text::new("Steady processor use", "处理器占用平稳"),
         why: Text::new(
             "2.0 processors, steady within 4 % for 10 minutes; alone this is no sign of mining",
@@ -481,7 +234,7 @@ fn container_miner_process(since_ms: u64) -> Process {
     root
 }
 
-fn container_miner(now_ms: u64) -> Incident {
+pub fn container_miner(now_ms: u64) -> Incident {
     let uid = "inc-51b07d2f";
     let since_ms = now_ms - 26 * HOUR_MS;
     let root = container_miner_process(since_ms);
@@ -541,7 +294,7 @@ fn container_miner(now_ms: u64) -> Incident {
     }
 }
 
-fn gpu_miner(now_ms: u64) -> Incident {
+pub fn gpu_miner(now_ms: u64) -> Incident {
     let uid = "inc-08e4f613";
     let since_ms = now_ms - 75 * HOUR_MS;
     let root = process(9_042, 1, 1000, "/home/dev/.cache/python3", &["python3", "train.py"], since_ms);
@@ -565,6 +318,7 @@ fn gpu_miner(now_ms: u64) -> Incident {
         rule: "mining.pool-name",
         severity: Severity::Medium,
         confidence: 55,
+        attacks: &[HIJACKING],
         title: Text::new("It asked for the name of a pool", "查询了矿池域名"),
         why: Text::new("a DNS question for eth.pool.example", "对 eth.pool.example 的 DNS 查询"),
         advice: Text::new("Ask user 1000 what this is.", "请向用户 1000 核实这是什么。"),
