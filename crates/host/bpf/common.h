@@ -18,6 +18,12 @@ struct {
 	__uint(max_entries, 1 << 19);
 } verdicts SEC(".maps");
 
+/* What is done to files: in a ring of its own, so that a flood of files hides no process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} files SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, KIND_COUNT);

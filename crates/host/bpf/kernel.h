@@ -15,8 +15,11 @@ typedef unsigned char bool_t;
 #define OVERLAYFS_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define FMODE_WRITE 2
+#define FMODE_CREATED 0x100000
 #define S_IFMT 0170000
 #define S_IFCHR 0020000
+#define S_IFBLK 0060000
+#define S_IFREG 0100000
 #define S_IFSOCK 0140000
 #define AF_INET 2
 #define AF_INET6 10
@@ -39,6 +42,11 @@ typedef struct {
 typedef struct {
 	__s64 counter;
 } atomic64_t;
+
+/* Of 32-bit calls; the arch's own field of struct thread_info. */
+struct thread_info {
+	__u32 status;
+};
 
 struct qstr {
 	const unsigned char *name;
@@ -94,6 +102,7 @@ struct files_struct {
 };
 
 struct fs_struct {
+	struct path root;
 	struct path pwd;
 };
 
@@ -117,6 +126,18 @@ enum cgroup_subsys_id {
 	pids_cgrp_id = 0,
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 struct pid_namespace;
 
 struct upid {
@@ -133,8 +154,13 @@ struct cred {
 	kuid_t euid;
 };
 
+enum pid_type {
+	PIDTYPE_SID = 3,
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct pid *pids[4];
 };
 
 struct mm_struct {
@@ -143,6 +169,7 @@ struct mm_struct {
 };
 
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	struct mm_struct *mm;
 	int pid;
@@ -152,6 +179,8 @@ struct task_struct {
 	struct pid *thread_pid;
 	__u64 start_boottime;
 	const struct cred *cred;
+	kuid_t loginuid;
+	struct nsproxy *nsproxy;
 	char comm[16];
 	struct fs_struct *fs;
 	struct files_struct *files;
@@ -197,10 +226,6 @@ struct task_struct___inside {
 
 struct in6_addr {
 	__u8 bytes[16];
-};
-
-struct ns_common {
-	unsigned int inum;
 };
 
 struct net {

@@ -99,6 +99,15 @@ static __always_inline __u32 inner_pid(struct task_struct *task)
 	return inner;
 }
 
+/* The number, in the first namespace, of the session's leader. */
+static __always_inline __u32 session_of(struct task_struct *task)
+{
+	int sid = bpf_core_enum_value(enum pid_type, PIDTYPE_SID);
+	struct pid *leader = task->signal->pids[sid & 3];
+
+	return leader ? leader->numbers[0].nr : 0;
+}
+
 static __always_inline void fill_exec(struct exec_record *record, struct task_struct *task, struct linux_binprm *bprm)
 {
 	int pids = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
@@ -115,6 +124,8 @@ static __always_inline void fill_exec(struct exec_record *record, struct task_st
 	record->parent_pid = task->real_parent->tgid;
 	record->inner_pid = inner_pid(task);
 	record->uid = task->cred->euid.val;
+	record->session = session_of(task);
+	record->login_uid = bpf_core_field_exists(task->loginuid) ? task->loginuid.val : ~0u;
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
 	fill_file(record, bprm->file);
 	fill_paths(record, task, bprm);

@@ -7,6 +7,7 @@
 #include "connect.bpf.c"
 #include "bytes.bpf.c"
 #include "settings.bpf.c"
+#include "files.bpf.c"
 
 /* The kernel lends most helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

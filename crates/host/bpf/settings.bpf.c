@@ -5,7 +5,7 @@
  * Tracepoints of system calls have a price beside the hook: while one is attached, each call of each process takes the
  * kernel's slower way in and out, some 45 ns. Nothing else tells a write to a register.
  * A setting is reported when its file is opened for writing: a look at each write of each process would cost more
- * than it tells. */
+ * than it tells. files.bpf.c sees the opening. */
 
 #define MAP_ANONYMOUS 0x20
 #define MAP_HUGETLB 0x40000
@@ -111,32 +111,20 @@ static __always_inline bool_t is_setting(const char *name)
 	return is_same(name, "nr_hugepages", 12) || is_same(name, "allow_writes", 12) || is_same(name, "nr_overcommi", 12);
 }
 
-/* Attached to the return of open, openat and openat2. */
-SEC("tracepoint")
-int on_open(struct sys_exit *ctx)
+/* A file is open for writing: is it such a setting? */
+static __always_inline void tell_setting(struct file *file, struct dentry *dentry, const char *name)
 {
 	struct setting_record *record;
-	char name[16] = {};
-	struct dentry *dentry;
-	struct file *file;
 	__s32 path_bytes;
 
-	if (ctx->ret < 0)
-		return 0;
-	file = file_of(ctx->ret);
-	if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE))
-		return 0;
-	dentry = BPF_CORE_READ(file, f_path.dentry);
-	bpf_probe_read_kernel(name, 12, BPF_CORE_READ(dentry, d_name.name));
 	if (!is_setting(name))
-		return 0;
+		return;
 	record = reserve(KIND_SETTING, sizeof(*record));
 	if (!record)
-		return 0;
+		return;
 	who_is_current(&record->who);
 	record->pad = 0;
 	path_bytes = add_names(record->path, 0, BPF_CORE_READ(file, f_path.mnt), dentry);
 	record->path_bytes = path_bytes < 0 ? 0 : path_bytes;
 	submit(record);
-	return 0;
 }

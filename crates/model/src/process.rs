@@ -91,6 +91,12 @@ pub struct Process {
     /// Number of threads when last looked at; 0 when unknown.
     #[serde(default)]
     pub threads: u32,
+    /// The user that logged in where this process descends from, whoever it runs as now; `None` outside a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_uid: Option<u32>,
+    /// Pid of the leader of its session in the agent's namespace; 0 when unknown.
+    #[serde(default)]
+    pub session: u32,
     /// Missing from a plain listing of /proc though the kernel runs it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_hidden: bool,
@@ -114,6 +120,8 @@ impl Process {
             container: None,
             started_ms: 0,
             threads: 0,
+            login_uid: None,
+            session: 0,
             is_hidden: false,
         }
     }

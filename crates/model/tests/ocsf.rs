@@ -52,6 +52,8 @@ fn process() -> Process {
         container: Some(Container { id: "ab".repeat(32), runtime: "docker".into() }),
         started_ms: AT_MS - 60_000,
         threads: 4,
+        login_uid: Some(1000),
+        session: 700,
         is_hidden: true,
     }
 }

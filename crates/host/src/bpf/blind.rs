@@ -59,7 +59,10 @@ fn unseen(sees: &str) -> (&'static str, &'static str) {
         }
         "maps" => ("memory maps of a miner's size are not seen", "看不到挖矿程序大小的内存映射"),
         "msr" => ("writes to model-specific registers are not seen", "看不到对 MSR 寄存器的写入"),
-        "settings" => ("writes to huge page settings are not seen", "看不到对大页设置的写入"),
+        "files" => (
+            "changes to files, mounts and huge page settings are not seen",
+            "看不到对文件、挂载和大页设置的改动",
+        ),
         _other => ("a hook is missing", "缺少一个内核探针"),
     }
 }

@@ -9,6 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     cgroup::Cgroups,
+    files,
+    place::Places,
     record::{self, Exec, FlowData, FlowRecord, MapRecord, MsrRecord, Raw, Record},
 };
 
@@ -18,12 +20,13 @@ const MAP_HUGETLB: u32 = 0x40000;
 /// Turns records into events.
 pub(crate) struct Converter {
     cgroups: Cgroups,
+    places: Places,
 }
 
 impl Converter {
     /// From the text of `/proc/self/mounts`.
     pub(crate) fn new(mounts: &str) -> Self {
-        Self { cgroups: Cgroups::new(mounts) }
+        Self { cgroups: Cgroups::new(mounts), places: Places::new() }
     }
 
     /// Events of `records`, in the same order.
@@ -33,9 +36,11 @@ impl Converter {
             let what = self.what(record.raw)?;
             Some(Event { at_ms: clock.unix_ms(record.at_ns), what })
         }));
+        self.places.forget();
     }
 
-    /// `None` for bytes that could not be copied: they are counted as seen and say nothing.
+    /// `None` for bytes that could not be copied and refusals that are no news: they are counted as seen and say
+    /// nothing.
     fn what(&mut self, raw: Raw) -> Option<What> {
         Some(match raw {
             Raw::Fork(fork) => What::Fork { parent: fork.parent.known(), child: fork.child.known() },
@@ -48,6 +53,7 @@ impl Converter {
             Raw::Bytes(data) => What::Bytes(flow_bytes(data)),
             Raw::Map(map) => What::BigMap(big_map(&map)),
             Raw::Msr(write) => What::MsrWrite(msr_write(&write)),
+            Raw::File(data) => What::File(Box::new(files::event(&mut self.places, &data)?)),
             Raw::Setting(who, path) => {
                 What::SettingWrite(SettingWrite { process: who.known(), path, value: None })
             }
@@ -72,6 +78,8 @@ impl Converter {
             cgroup,
             started_ms: crate::proc::started_ms(key.start_ticks),
             threads: 1,
+            login_uid: (record.login_uid != u32::MAX).then_some(record.login_uid),
+            session: record.session,
             ..Process::unknown(key)
         };
         if record.flags & (record::EXEC_PATH_AS_GIVEN | record::EXEC_CWD_CUT) != 0 {
@@ -106,7 +114,7 @@ fn origin(flags: u32) -> Origin {
 }
 
 /// The kernel's device number in the form of `stat`.
-fn device(kernel: u32) -> u64 {
+pub(crate) fn device(kernel: u32) -> u64 {
     libc::makedev(kernel >> 20, kernel & 0xf_ffff)
 }
 

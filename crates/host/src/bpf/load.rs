@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel};
+use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel};
 
-use super::{record::Settings, tracepoint};
+use super::{
+    record::{self, Settings, WatchedIn, WatchedName},
+    tracepoint, watched,
+};
 use crate::SensorError;
 
 /// The sensor's programs.
@@ -67,7 +70,7 @@ pub(crate) static HOOKS: [Hook; 18] = [
     hook("on_mmap", "maps", Place::Calls(&["sys_enter_mmap"])),
     hook("on_pwrite", "msr", Place::Calls(&["sys_enter_pwrite64"])),
     hook("on_pwrite_done", "msr", Place::Calls(&["sys_exit_pwrite64"])),
-    hook("on_open", "settings", Place::Calls(&["sys_exit_openat", "sys_exit_open", "sys_exit_openat2"])),
+    hook("on_call", "files", Place::Named),
 ];
 
 /// Hooks that the kernel does not take, and why.
@@ -81,10 +84,11 @@ pub(crate) struct Loaded {
 }
 
 /// Loads and attaches what the kernel takes. Without the exec hook nothing is loaded: the other sensor sees more then.
-pub(crate) fn load(settings: Settings, cgroup: Option<&Path>) -> Result<Loaded, SensorError> {
+pub(crate) fn load(settings: &Settings, cgroup: Option<&Path>) -> Result<Loaded, SensorError> {
     quiet_library();
     check_types()?;
     let (object, mut refused) = load_programs(settings)?;
+    watch_names(&object).map_err(|cause| refuse("its map of watched names", cause))?;
     let mut links = Vec::new();
     let root = match cgroup {
         Some(path) => open_folder(path),
@@ -164,7 +168,7 @@ fn error_kind(error: &libbpf_rs::Error) -> io::ErrorKind {
 }
 
 /// Loads all programs at once; when the kernel refuses that, asks for each alone and then loads those it takes.
-fn load_programs(settings: Settings) -> Result<(Object, Refused), SensorError> {
+fn load_programs(settings: &Settings) -> Result<(Object, Refused), SensorError> {
     let first = match load_only(settings, |_| true) {
         Ok(object) => return Ok((object, Vec::new())),
         Err(cause) => cause,
@@ -186,7 +190,7 @@ fn load_programs(settings: Settings) -> Result<(Object, Refused), SensorError> {
     Ok((object, refused))
 }
 
-fn load_only(settings: Settings, is_wanted: impl Fn(&str) -> bool) -> io::Result<Object> {
+fn load_only(settings: &Settings, is_wanted: impl Fn(&str) -> bool) -> io::Result<Object> {
     let mut object = open(SENSOR)?;
     for mut program in object.progs_mut() {
         let wanted = program.name().to_str().is_some_and(&is_wanted);
@@ -196,10 +200,31 @@ fn load_only(settings: Settings, is_wanted: impl Fn(&str) -> bool) -> io::Result
         .maps_mut()
         .find(|map| map.name() == ".rodata" || map.name().to_string_lossy().ends_with(".rodata"))
         .ok_or(io::ErrorKind::NotFound)?;
-    let bytes = super::record::bytes_of(&settings);
+    let bytes = record::bytes_of(settings);
     let value = rodata.initial_value_mut().ok_or(io::ErrorKind::NotFound)?;
     value.get_mut(..bytes.len()).ok_or(io::ErrorKind::InvalidData)?.copy_from_slice(bytes);
     object.load().map_err(io_error)
+}
+
+/// The names whose reading is told, and those that are told in file systems that are left out.
+fn watch_names(object: &Object) -> io::Result<()> {
+    let names = map(object, "watched_names")?;
+    for watched in watched::NAMES {
+        let key = WatchedName { name: padded(watched.name) };
+        let value = WatchedIn { acts: watched.acts, folder: padded(watched.folder) };
+        names.update(record::bytes_of(&key), record::bytes_of(&value), MapFlags::ANY).map_err(io_error)?;
+    }
+    Ok(())
+}
+
+/// A C string in a field of its own length; what does not fit is cut, a NUL stays.
+pub(crate) fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut out = [0; N];
+    let room = N.saturating_sub(1);
+    for (to, from) in out.iter_mut().take(room).zip(text.bytes()) {
+        *to = from;
+    }
+    out
 }
 
 fn attach(object: &Object, hook: &Hook, cgroup: Result<&OwnedFd, &io::Error>) -> io::Result<Vec<Link>> {

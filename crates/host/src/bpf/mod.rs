@@ -4,14 +4,18 @@
 //! of this process and is gone when it is, however it ends. Reads kernel events; /proc and CPU time are other files'.
 
 mod blind;
+mod calls;
 mod cgroup;
 mod convert;
+mod files;
 mod load;
 mod look;
+mod place;
 mod record;
 mod rings;
 mod rounding;
 mod tracepoint;
+mod watched;
 
 use std::{
     collections::VecDeque,
@@ -80,8 +84,8 @@ impl BpfSensor {
         let mounts =
             fs::read_to_string("/proc/self/mounts").map_err(|cause| refuse("/proc/self/mounts", cause))?;
         let root = options.cgroup_root.or_else(|| load::cgroup_root(&mounts));
-        let settings = Settings { budget: options.byte_budget.min(BYTE_BUDGET), pad: 0 };
-        let loaded = load::load(settings, root.as_deref())?;
+        let settings = Settings::new(options.byte_budget.min(BYTE_BUDGET));
+        let loaded = load::load(&settings, root.as_deref())?;
         let (object, links) = (loaded.object, loaded.links);
         let mut blind = blind::of(&loaded.refused);
         blind.extend(blind::of_namespace());

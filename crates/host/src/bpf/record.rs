@@ -7,12 +7,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use minesweep_model::{Direction, ProcessKey, Protocol};
 
+use super::{
+    calls::{self, NUMBERS},
+    watched,
+};
+
 /// Nanoseconds in a USER_HZ tick, the unit of [`ProcessKey::start_ticks`].
 const TICK_NS: u64 = 10_000_000;
 
 /// Kinds of record, in the order of `enum kind`; the index counts.
-pub(crate) const HOOKS: [&str; 10] =
-    ["fork", "exec", "exit", "connect", "accept", "closed", "bytes", "maps", "msr", "settings"];
+pub(crate) const HOOKS: [&str; 11] =
+    ["fork", "exec", "exit", "connect", "accept", "closed", "bytes", "maps", "msr", "settings", "files"];
 
 pub(crate) const EXEC_OVERLAY_UPPER: u32 = 1;
 pub(crate) const EXEC_MEMFD: u32 = 2;
@@ -61,9 +66,10 @@ mirror!(
     Who, 16, { pid: u32, pad: u32, start_ns: u64 }
 );
 mirror!(ForkRecord, 32, { parent: Who, child: Who });
-mirror!(ExecRecord, 88 + 2 * PATH_BYTES, {
+mirror!(ExecRecord, 96 + 2 * PATH_BYTES, {
     who: Who, cgroup: u64, cgroup_v1: u64, inode: u64, device: u32, parent_pid: u32, inner_pid: u32, uid: u32,
-    flags: u32, exe_bytes: u32, cwd_bytes: u32, argv_bytes: u32, comm: [u8; 16], exe: [u8; PATH_BYTES],
+    flags: u32, exe_bytes: u32, cwd_bytes: u32, argv_bytes: u32, session: u32, login_uid: u32,
+    comm: [u8; 16], exe: [u8; PATH_BYTES],
     cwd: [u8; PATH_BYTES],
 });
 mirror!(Ends, 40, {
@@ -90,13 +96,50 @@ mirror!(
 );
 mirror!(TaskEntry, 40, { who: Who, parent_pid: u32, is_kernel: u32, comm: [u8; 16] });
 mirror!(SocketEntry, 72, { who: Who, cookie: u64, ends: Ends, namespace: u32, is_listening: u32 });
+mirror!(FileRecord, 80, {
+    who: Who, inode: u64, value: u64, device: u32, namespace: u32, act: u32, flags: u32, call: u32, at: u32,
+    result: i32, word_bytes: u32, base_bytes: u32, other_word_bytes: u32, other_base_bytes: u32, dir: i32,
+});
+mirror!(
+    /// How a system call is read; places of arguments count from 1.
+    CallRow, 12, {
+        flags: u32, act: u8, dir: u8, word: u8, other_dir: u8, other_word: u8, value: u8, at: u8, pad: u8,
+    }
+);
+mirror!(
+    /// Key of the map of watched names.
+    WatchedName, 40, { name: [u8; 40] }
+);
+mirror!(
+    /// Its value; an empty folder stands for any.
+    WatchedIn, 28, { acts: u32, folder: [u8; 24] }
+);
 mirror!(
     /// Set before loading.
-    Settings, 8, { budget: u32, pad: u32 }
+    Settings, 8 + 64 + 64 + NUMBERS / 8 + 24 * NUMBERS, {
+        budget: u32, own_pid: u32, excluded: [u32; 16], folders: [u64; 8], told: [u64; NUMBERS / 64],
+        calls: [[CallRow; NUMBERS]; 2],
+    }
 );
 
 /// [`FlowState::flags`]: the end of the flow is news.
 pub(crate) const FLOW_REPORTED: u32 = 2;
+
+impl Settings {
+    /// With the tables of calls and of what is watched.
+    pub(crate) fn new(budget: u32) -> Self {
+        let (calls, told) = calls::rows();
+        let mut settings =
+            Self { budget, own_pid: std::process::id(), excluded: [0; 16], folders: [0; 8], told, calls };
+        for (to, from) in settings.excluded.iter_mut().zip(watched::EXCLUDED) {
+            *to = *from;
+        }
+        for (to, name) in settings.folders.iter_mut().zip(watched::FOLDERS) {
+            *to = u64::from_ne_bytes(super::load::padded(name));
+        }
+        settings
+    }
+}
 
 impl Who {
     /// The process, when known.
@@ -171,6 +214,40 @@ impl FlowData {
     }
 }
 
+/// What was done to a file.
+#[derive(Clone, Debug)]
+pub(crate) struct FileData {
+    pub(crate) record: FileRecord,
+    /// The path.
+    pub(crate) place: Words,
+    /// The second path or text.
+    pub(crate) other: Words,
+}
+
+/// Words of a caller, and the folder below which they stand.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) base: Vec<u8>,
+    pub(crate) word: Vec<u8>,
+}
+
+impl FileData {
+    fn read(body: &[u8]) -> Option<Self> {
+        let (record, mut rest) = read::<FileRecord>(body)?;
+        let mut next = |length: u32| {
+            let (head, tail) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = tail;
+            Some(head)
+        };
+        let word = next(record.word_bytes)?.to_vec();
+        let base = path_bytes(next(record.base_bytes)?);
+        let other_word = next(record.other_word_bytes)?.to_vec();
+        let other_base = path_bytes(next(record.other_base_bytes)?);
+        let place = Words { base, word };
+        Some(Self { record, place, other: Words { base: other_base, word: other_word } })
+    }
+}
+
 /// What one record says.
 #[derive(Clone, Debug)]
 pub(crate) enum Raw {
@@ -184,6 +261,7 @@ pub(crate) enum Raw {
     Map(MapRecord),
     Msr(MsrRecord),
     Setting(Who, String),
+    File(Box<FileData>),
 }
 
 /// A record with its time (CLOCK_MONOTONIC) and the index of its hook.
@@ -217,6 +295,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Record> {
             let (record, _) = read::<SettingRecord>(body)?;
             Raw::Setting(record.who, path(cut(&record.path, record.path_bytes)))
         }
+        10 => Raw::File(Box::new(FileData::read(body)?)),
         _unknown => return None,
     };
     Some(Record { at_ns: head.at_ns, hook: usize::try_from(head.kind).ok()?, raw })
@@ -230,11 +309,17 @@ fn cut(bytes: &[u8], length: u32) -> &[u8] {
 
 /// A path from its names, leaf first, each ended by NUL.
 fn path(names: &[u8]) -> String {
-    let names = names.strip_suffix(b"\0").unwrap_or(names);
-    let mut out = String::new();
+    let names = path_bytes(names);
+    if names.is_empty() { "/".to_owned() } else { String::from_utf8_lossy(&names).into_owned() }
+}
+
+/// The same as bytes; empty for the root, so that a name can follow.
+fn path_bytes(names: &[u8]) -> Vec<u8> {
+    let Some(names) = names.strip_suffix(b"\0") else { return Vec::new() };
+    let mut out = Vec::with_capacity(names.len() + 1);
     for name in names.split(|&byte| byte == 0).rev() {
-        out.push('/');
-        out.push_str(&String::from_utf8_lossy(name));
+        out.push(b'/');
+        out.extend_from_slice(name);
     }
     out
 }
@@ -258,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_record_cut_at_any_byte_is_refused_not_a_panic() {
-        for kind in 0u32..12 {
+        for kind in 0u32..13 {
             let mut whole = kind.to_ne_bytes().to_vec();
             whole.resize(16 + size_of::<ExecRecord>(), 0xff);
             for length in 0..whole.len() {

@@ -1,9 +1,9 @@
-//! Takes records out of the two rings, in order of time, at little cost.
+//! Takes records out of the three rings, in order of time, at little cost.
 //!
-//! `verdicts` wakes us at once, but no more often than every 0.5 ms; `records` only when we sleep. Awake, we look every
+//! `verdicts` wakes us at once, but no more often than every 0.5 ms; `records` and `files` only when we sleep. Awake, we look every
 //! 2 ms. After a look that found nothing we announce our sleep, look once more 2 ms later, and only then sleep. A hook
 //! that read the flag just before it was set has its record in the ring by then; no fence is needed and no record waits
-//! for the next one. Verdicts are taken first and records second: what came before a verdict is then in our hands, and
+//! for the next one. Verdicts are taken first and the rest after: what came before a verdict is then in our hands, and
 //! sorting by time puts it before.
 
 use std::{
@@ -24,10 +24,11 @@ const ROUND: Duration = Duration::from_millis(2);
 /// Most records taken from a ring at once: a flood must not keep us from handing over.
 const AT_ONCE: usize = 8192;
 
-/// Both rings of a loaded sensor.
+/// The rings of a loaded sensor.
 pub(crate) struct Rings {
     verdicts: Ring,
     records: Ring,
+    files: Ring,
     inbox: Arc<Mutex<Inbox>>,
     asleep: MapHandle,
     pace: Pace,
@@ -62,14 +63,15 @@ impl Rings {
         let inbox = Arc::<Mutex<Inbox>>::default();
         let verdicts = Ring::open(object, "verdicts", &inbox)?;
         let records = Ring::open(object, "records", &inbox)?;
+        let files = Ring::open(object, "files", &inbox)?;
         let asleep = super::load::map(object, ".data.asleep")?;
-        Ok(Self { verdicts, records, inbox, asleep, pace: Pace::Awake, drained_at: Instant::now() })
+        Ok(Self { verdicts, records, files, inbox, asleep, pace: Pace::Awake, drained_at: Instant::now() })
     }
 
     /// Waits until there may be something, at most `wait`.
     pub(crate) fn wait(&self, wait: Duration) -> io::Result<()> {
         if self.pace == Pace::Asleep {
-            return sleep_on(&[&self.verdicts, &self.records], wait);
+            return sleep_on(&[&self.verdicts, &self.records, &self.files], wait);
         }
         let round = ROUND.saturating_sub(self.drained_at.elapsed());
         if round.is_zero() { Ok(()) } else { sleep_on(&[&self.verdicts], wait.min(round)) }
@@ -78,7 +80,7 @@ impl Rings {
     /// Everything that is there, oldest first.
     pub(crate) fn drain(&mut self) -> io::Result<Vec<Record>> {
         let is_round_over = self.drained_at.elapsed() >= ROUND;
-        for ring in [&self.verdicts, &self.records] {
+        for ring in [&self.verdicts, &self.records, &self.files] {
             let taken = ring.reader.consume_raw_n(AT_ONCE);
             if taken < 0 {
                 return Err(io::Error::from_raw_os_error(-taken));

@@ -87,8 +87,16 @@ pub(crate) fn read_in(folder: &Folder, pid: u32) -> io::Result<Process> {
         container,
         started_ms: started_ms(stat.start_ticks),
         threads: stat.threads,
+        login_uid: login_uid(folder),
+        session: stat.session,
         is_hidden: false,
     })
+}
+
+/// All ones outside a login; no such file where the kernel has no audit.
+fn login_uid(folder: &Folder) -> Option<u32> {
+    let text = folder.read("loginuid", root::SMALL).ok()?;
+    stat::number(text.trim_ascii()).and_then(|uid| u32::try_from(uid).ok()).filter(|&uid| uid != u32::MAX)
 }
 
 fn owner(folder: &Folder) -> Option<u32> {

@@ -18,6 +18,8 @@ pub(crate) struct Stat<'a> {
     pub(crate) state: u8,
     /// Parent's pid.
     pub(crate) parent_pid: u32,
+    /// Pid of the leader of its session; 0 for none, or for one of another namespace.
+    pub(crate) session: u32,
     /// Runs in the kernel only.
     pub(crate) is_kernel_thread: bool,
     /// Own time, user and system, 1/100 s.
@@ -41,7 +43,8 @@ impl<'a> Stat<'a> {
         let mut fields = text.get(close + 1..)?.split(|&b| b == b' ').filter(|f| !f.is_empty());
         let state = *fields.next()?.first()?;
         let parent_pid = u32::try_from(number(fields.next()?)?).ok()?;
-        let flags = number(fields.nth(4)?)?;
+        let session = u32::try_from(number(fields.nth(1)?)?).ok()?;
+        let flags = number(fields.nth(2)?)?;
         let user = number(fields.nth(4)?)?;
         let system = number(fields.next()?)?;
         let children_user = number(fields.next()?)?;
@@ -53,6 +56,7 @@ impl<'a> Stat<'a> {
             comm,
             state,
             parent_pid,
+            session,
             is_kernel_thread: flags & KERNEL_THREAD != 0,
             own_ticks: user.saturating_add(system),
             children_ticks: children_user.saturating_add(children_system),
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     const TAIL: &str =
-        "S 7 812 812 0 -1 4194560 1 2 3 4 150 50 20 -5 20 0 9 0 123456 1000 42 18446744073709551615";
+        "S 7 812 813 0 -1 4194560 1 2 3 4 150 50 20 -5 20 0 9 0 123456 1000 42 18446744073709551615";
 
     #[test]
     fn a_name_of_parentheses_spaces_and_new_lines_does_not_shift_the_fields() {
@@ -93,7 +97,7 @@ mod tests {
             let text = format!("812 ({name}) {TAIL}");
             let stat = Stat::parse(text.as_bytes()).unwrap();
             assert_eq!(stat.comm, name.as_bytes());
-            assert_eq!((stat.state, stat.parent_pid, stat.threads), (b'S', 7, 9));
+            assert_eq!((stat.state, stat.parent_pid, stat.threads, stat.session), (b'S', 7, 9, 813));
             assert_eq!((stat.own_ticks, stat.children_ticks), (200, 20));
             assert_eq!((stat.start_ticks, stat.rss_pages), (123_456, 42));
             assert!(!stat.is_kernel_thread);
