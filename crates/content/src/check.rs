@@ -22,11 +22,13 @@ pub(crate) fn files(manifest: &Manifest, files: &BTreeMap<String, String>) -> Re
         let refused = |reason: String| ContentError::broken(path, reason);
         match Kind::of(path) {
             Some(Kind::Mining | Kind::Behaviour) => coded(path, text, files).map_err(refused)?,
+            Some(Kind::Access) => patterns(path, text).map_err(refused)?,
             Some(Kind::Yara) => yara(path, text, files).map_err(refused)?,
             Some(Kind::Intel) => intel(manifest, path, text).map_err(refused)?,
             None => {
                 return Err(refused(
-                    "no engine reads it; files belong in mining/, behaviour/, yara/ or intel/".to_owned(),
+                    "no engine reads it; files belong in mining/, behaviour/, access/, yara/ or intel/"
+                        .to_owned(),
                 ));
             }
         }
@@ -41,13 +43,24 @@ fn coded(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(),
     }
     let stem = path.strip_suffix(".yml").ok_or("a rule is a .yml file")?;
     beside(&format!("{stem}.cases.yml"), files)?;
+    names(text, &["id", "licence", "source"])
+}
+
+/// A rule says of itself what each rule has to say.
+fn names(text: &str, keys: &[&str]) -> Result<(), String> {
     let rule: BTreeMap<String, Value> = serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?;
-    for key in ["id", "licence", "source"] {
-        if rule.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(format!("it has no {key}; each rule names its id, licence and source"));
-        }
+    match keys.iter().find(|key| rule.get(**key).and_then(Value::as_str).is_none_or(str::is_empty)) {
+        Some(key) => Err(format!("it has no {key}; each rule names its {}", keys.join(", "))),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Examples are in the file itself, and are held against the patterns by the engine that compiles them.
+fn patterns(path: &str, text: &str) -> Result<(), String> {
+    if !path.ends_with(".yml") {
+        return Err("patterns are a .yml file".to_owned());
+    }
+    names(text, &["service", "licence", "source"])
 }
 
 fn yara(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(), String> {

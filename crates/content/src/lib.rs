@@ -27,6 +27,8 @@ pub enum Kind {
     Mining,
     /// Texts and cases of other rules that match by code: `behaviour/*.yml`.
     Behaviour,
+    /// What lines of logs say of logins: `access/*.yml`; each pattern has its examples with it.
+    Access,
     /// File rules and their cases: `yara/*.yar`, `yara/*.cases.yml`.
     Yara,
     /// Lists: pools, hash rates, ATT&CK names: `intel/*.csv`.
@@ -35,13 +37,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Mining, Self::Behaviour, Self::Yara, Self::Intel];
+    pub const ALL: [Self; 5] = [Self::Mining, Self::Behaviour, Self::Access, Self::Yara, Self::Intel];
 
     /// Its folder in the bundle.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Mining => "mining",
             Self::Behaviour => "behaviour",
+            Self::Access => "access",
             Self::Yara => "yara",
             Self::Intel => "intel",
         }

@@ -3,6 +3,7 @@
 //! A case is a short list of steps, each a compact form of one event; what is left out has a plain default. Every
 //! case gets a fresh engine. Cases of file rules are byte samples put together from parts.
 
+mod log_step;
 mod steps;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,6 +12,7 @@ use minesweep_model::{Bytes, What};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::{Patterns, is_access_pattern},
     coded_rules::is_coded_rule,
     engine::{Engine, Output},
     file_rules::FileRules,
@@ -64,6 +66,11 @@ pub fn rules_test<'a>(
             let cases =
                 path.strip_suffix(".yml").and_then(|stem| files.get(format!("{stem}.cases.yml").as_str()));
             lines.push(step_line(rules, path, text, cases.copied()));
+        } else if is_access_pattern(path) {
+            lines.push(match Patterns::compile([(*path, *text)]) {
+                Ok(_) => line(path, 0, &[]),
+                Err(error) => refused(path, error.to_string()),
+            });
         } else if !path.ends_with(".cases.yml") && !path.ends_with(".csv") {
             lines.push(refused(
                 path,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Ids of all rules that code matches, by the module that does.
-const CODED: [&[&str]; 0] = [];
+const CODED: [&[&str]; 2] = [&crate::access::RULES, &crate::hiding::RULES];
 
 /// What content says of them.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,8 @@
 mod absorb;
 mod hiding;
 mod load;
+mod matched;
+mod logs;
 mod process;
 mod said;
 mod told;
@@ -20,6 +22,7 @@ use minesweep_model::{
 };
 
 use crate::{
+    access::Access,
     doors::Doors,
     dossiers::Dossiers,
     flows::Flows,
@@ -27,6 +30,7 @@ use crate::{
     looks::Looks,
     rules::Rules,
     settings::Settings,
+    sigma::Correlator,
     tree::{Activity, Tree},
     writes::Writes,
 };
@@ -60,6 +64,12 @@ pub struct Losses {
     pub members: u64,
     /// Looks that were not asked for.
     pub looks: u64,
+    /// Sources and users of failed logins that still counted.
+    pub logins: u64,
+    /// Lines of logs in the name of a program that did not write them.
+    pub forged_lines: u64,
+    /// Groups and events of correlations.
+    pub correlated: u64,
 }
 
 /// The detection engine of one host.
@@ -75,10 +85,15 @@ pub struct Engine {
     hidden: HiddenTime,
     sustained: SustainedLoad,
     looks: Looks,
+    access: Access,
+    forged_lines: u64,
     /// What was told of connections whose process is not known.
     unowned: Activity,
+    unowned_hits: told::UnownedHits,
     /// Connections that said hello to a pool and have not named a wallet yet, by cookie: when, and the words.
     greeted: BTreeMap<u64, (u64, Said)>,
+    /// What correlation rules remember.
+    correlator: Correlator,
     /// Processes whose freeze is planned and whose outcome is not known yet: it is not planned twice.
     pub(crate) planned: BTreeSet<ProcessKey>,
 }
@@ -98,8 +113,12 @@ impl Engine {
             hidden: HiddenTime::default(),
             sustained: SustainedLoad::default(),
             looks: Looks::default(),
+            access: Access::default(),
+            forged_lines: 0,
             unowned: Activity::default(),
+            unowned_hits: told::UnownedHits::default(),
             greeted: BTreeMap::new(),
+            correlator: Correlator::default(),
             planned: BTreeSet::new(),
         }
     }
@@ -109,6 +128,7 @@ impl Engine {
     pub fn observe(&mut self, event: &Event) -> Vec<Output> {
         let mut out = Vec::new();
         let at_ms = event.at_ms;
+        let is_news = self.is_news(event);
         self.tell_greeted(at_ms, &mut out);
         match &event.what {
             What::Host(host) => self.host = host.clone(),
@@ -143,7 +163,11 @@ impl Engine {
                 self.writes.note(&self.tree, event, at_ms);
                 self.hiding_file(event, at_ms, &mut out);
             }
-            What::Bytes(_) | What::Lost(_) | What::Log(_) => {}
+            What::Log(line) => self.log(line, at_ms, &mut out),
+            What::Bytes(_) | What::Lost(_) => {}
+        }
+        if is_news {
+            self.matched(event, &mut out);
         }
         out
     }
@@ -162,6 +186,9 @@ impl Engine {
             incidents: self.dossiers.lost,
             members: self.dossiers.members_lost(),
             looks: self.looks.lost,
+            logins: self.access.lost(),
+            forged_lines: self.forged_lines,
+            correlated: self.correlator.lost,
         }
     }
 

@@ -4,6 +4,7 @@
 //! to the same answer, byte for byte, in a unit test and without root. What was said, what the processor does, and
 //! who started whom decide; names and ports only hint (docs/spec/verdict.md).
 
+mod access;
 mod behaviour;
 mod cases;
 mod coded_rules;
@@ -25,6 +26,7 @@ mod looks;
 mod plan;
 mod rules;
 mod settings;
+mod sigma;
 mod signs;
 #[cfg(test)]
 mod testing;
@@ -34,12 +36,15 @@ mod words;
 mod writes;
 
 pub mod clues;
+pub mod commands;
 
+pub use access::{AccessSettings, BadNetwork, Network};
 pub use cases::{RuleLine, RuleState, rules_test};
 pub use coded_rules::CodedRules;
 pub use content_rule::ContentRule;
 pub use engine::{Engine, Losses, Output};
 pub use file_rules::{FileRules, SCAN_LIMIT_BYTES};
 pub use lists::{HashRates, PoolEntry, PoolLevel, Pools};
-pub use rules::{Rule, RuleError, RuleId, Rules};
+pub use rules::{RefusedRule, Rule, RuleError, RuleId, Rules};
+pub use sigma::{FieldValue, FieldsRecord};
 pub use settings::{Metric, Settings, SustainedAction, SustainedThreshold};

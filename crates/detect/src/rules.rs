@@ -10,9 +10,12 @@ use minesweep_model::{Attack, Group, Severity, Text};
 use serde::Deserialize;
 
 use crate::{
+    access::{Patterns, is_access_pattern},
     coded_rules::{CodedRules, is_coded_rule},
     file_rules::FileRules,
+    content_rule::ContentRule,
     lists::{AttackNames, HashRates, Pools},
+    sigma::SigmaRules,
 };
 
 /// The rules this program knows how to match.
@@ -123,13 +126,25 @@ pub struct Rules {
     rates: HashRates,
     files: FileRules,
     coded: CodedRules,
+    access: Patterns,
+    sigma: SigmaRules,
 }
 
 impl Rules {
     /// Compiles the files of a bundle, given as path (`mining/x.yml`, `yara/x.yar`, `intel/x.csv`) and text. Cases
     /// are left to [`crate::rules_test`].
     pub fn compile<'a>(material: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, RuleError> {
+        Self::compile_with(material, []).map(|(rules, _)| rules)
+    }
+
+    /// The same with rules from elsewhere beside ours, in Sigma and YARA. Of those, what cannot be used is left out and
+    /// comes back by name.
+    pub fn compile_with<'a>(
+        material: impl IntoIterator<Item = (&'a str, &'a str)>,
+        imported: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Self, Vec<RefusedRule>), RuleError> {
         let files: BTreeMap<&str, &str> = material.into_iter().collect();
+        let imported: BTreeMap<&str, &str> = imported.into_iter().collect();
         let list =
             |path: &str| files.get(path).copied().ok_or_else(|| RuleError::Missing { what: path.to_owned() });
         let names = AttackNames::parse(list("intel/attack.csv")?).map_err(broken("intel/attack.csv"))?;
@@ -146,7 +161,11 @@ impl Rules {
         let mut take = |id: RuleId| {
             rules.remove(&id).ok_or_else(|| RuleError::Missing { what: format!("the text of {}", id.id()) })
         };
-        Ok(Self {
+        let (sigma, mut refused) = sigma(&files, &imported, &names)?;
+        let (taken, left) = imported_file_rules(&imported);
+        refused.extend(left);
+        let file_rules = files.iter().filter(|(path, _)| is_file_rule(path)).map(|(path, text)| (*path, *text));
+        let rules = Self {
             stratum: take(RuleId::Stratum)?,
             randomx: take(RuleId::RandomX)?,
             randomx_memory: take(RuleId::RandomXMemory)?,
@@ -159,14 +178,17 @@ impl Rules {
             sustained_load: take(RuleId::SustainedLoad)?,
             pools: Pools::parse(list("intel/pools.csv")?).map_err(broken("intel/pools.csv"))?,
             rates: HashRates::parse(list("intel/hash_rates.csv")?).map_err(broken("intel/hash_rates.csv"))?,
-            files: FileRules::compile(
-                files.iter().filter(|(path, _)| is_file_rule(path)).map(|(path, text)| (*path, *text)),
+            files: FileRules::compile(file_rules.chain(taken))?,
+            access: Patterns::compile(
+                files.iter().filter(|(path, _)| is_access_pattern(path)).map(|(path, text)| (*path, *text)),
             )?,
             coded: CodedRules::compile(
                 files.iter().filter(|(path, _)| is_coded_rule(path)).map(|(path, text)| (*path, *text)),
                 &names,
             )?,
-        })
+            sigma,
+        };
+        Ok((rules, refused))
     }
 
     /// What content says of a rule.
@@ -205,6 +227,21 @@ impl Rules {
         &self.coded
     }
 
+    /// What lines of logs say of logins.
+    pub(crate) fn access(&self) -> &Patterns {
+        &self.access
+    }
+
+    /// Rules in Sigma.
+    pub(crate) fn sigma(&self) -> &SigmaRules {
+        &self.sigma
+    }
+
+    /// What is said of each rule that is no sign of mining by itself: Sigma rules, ours and imported, and rules in code.
+    pub fn content(&self) -> impl Iterator<Item = &ContentRule> {
+        self.sigma.units().iter().map(|unit| &unit.content).chain(self.coded.all())
+    }
+
     /// Rules over the bytes of files.
     pub fn files(&self) -> &FileRules {
         &self.files
@@ -230,6 +267,60 @@ pub enum RuleError {
         /// What.
         what: String,
     },
+}
+
+/// An imported rule that is not used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRule {
+    /// The file.
+    pub path: String,
+    /// Its id, as far as it could be read; else the file.
+    pub rule: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Our own rules in Sigma, which must all be usable, and those from elsewhere.
+fn sigma<'a>(
+    files: &BTreeMap<&'a str, &'a str>,
+    imported: &BTreeMap<&'a str, &'a str>,
+    names: &AttackNames,
+) -> Result<(SigmaRules, Vec<RefusedRule>), RuleError> {
+    let own = files.iter().filter(|(path, _)| is_sigma_rule(path) && is_in("sigma", path));
+    let foreign = imported.iter().filter(|(path, _)| is_sigma_rule(path));
+    let (rules, refused) = SigmaRules::load(own.chain(foreign).map(|(path, text)| (*path, *text)), names);
+    match refused.iter().find(|refused| files.contains_key(refused.path.as_str())) {
+        Some(RefusedRule { path, rule, reason }) => Err(broken(path)(format!("{rule}: {reason}"))),
+        None => Ok((rules, refused)),
+    }
+}
+
+/// File rules from elsewhere: files that compile, and those that do not.
+fn imported_file_rules<'a>(
+    imported: &BTreeMap<&'a str, &'a str>,
+) -> (Vec<(&'a str, &'a str)>, Vec<RefusedRule>) {
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for (path, text) in imported.iter().filter(|(path, _)| is_file_rule(path)) {
+        match FileRules::compile([(*path, *text)]) {
+            Ok(_) => taken.push((*path, *text)),
+            Err(error) => {
+                let (path, rule) = ((*path).to_owned(), (*path).to_owned());
+                refused.push(RefusedRule { path, rule, reason: error.to_string() });
+            }
+        }
+    }
+    (taken, refused)
+}
+
+fn is_in(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) || path.contains(&format!("/{folder}/"))
+}
+
+/// A rule in Sigma, ours or from elsewhere.
+pub(crate) fn is_sigma_rule(path: &str) -> bool {
+    let is_yaml = path.ends_with(".yml") || path.ends_with(".yaml");
+    let is_other = ["mining", "behaviour", "access"].iter().any(|folder| is_in(folder, path));
+    is_yaml && !is_other && !path.ends_with(".cases.yml")
 }
 
 pub(crate) fn broken(path: &str) -> impl Fn(String) -> RuleError {

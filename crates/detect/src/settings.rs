@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessSettings;
+
 /// Settings of the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub struct Settings {
     pub currency: String,
     /// Loads that are told when they last.
     pub sustained: Vec<SustainedThreshold>,
+    /// When logins are told.
+    pub access: AccessSettings,
     /// Probability from which an incident opens, 0 to 1. Default 0.5: more likely mining than not.
     pub open_probability: f64,
     /// The agent's own pid, in its own namespace: never judged, never acted on.
@@ -31,6 +35,7 @@ impl Default for Settings {
             price_per_cpu_hour: 0.04,
             currency: "USD".to_owned(),
             sustained: vec![threshold(Metric::Cpu), threshold(Metric::Gpu)],
+            access: AccessSettings::default(),
             open_probability: 0.5,
             own_pid: None,
         }

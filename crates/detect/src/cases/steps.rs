@@ -9,6 +9,8 @@ use minesweep_model::{
 };
 use serde::Deserialize;
 
+use super::log_step::LogStep;
+
 /// The agent's pid in cases.
 pub(super) const OWN_PID: u32 = 999;
 /// A process that is not described.
@@ -38,6 +40,7 @@ pub(super) struct Step {
     looked: Option<LookedStep>,
     file: Option<FileStep>,
     hiding: Option<HidingStep>,
+    log: Option<LogStep>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -250,19 +253,21 @@ pub(super) fn events(steps: &[Step]) -> Result<Vec<Event>, String> {
     let mut at_ms = 0_u64;
     let mut left = EVENTS_LIMIT;
     for (index, step) in steps.iter().enumerate() {
-        let what = step.what().map_err(|reason| format!("step {}: {reason}", index.saturating_add(1)))?;
         left =
             left.checked_sub(step.times.max(1)).ok_or(format!("it has more than {EVENTS_LIMIT} events"))?;
-        for _ in 0..step.times.max(1) {
+        for number in 1..=step.times.max(1) {
+            let what =
+                step.what(number).map_err(|reason| format!("step {}: {reason}", index.saturating_add(1)))?;
             at_ms = at_ms.saturating_add(step.after_ms);
-            events.push(Event { at_ms, what: what.clone() });
+            events.push(Event { at_ms, what });
         }
     }
     Ok(events)
 }
 
 impl Step {
-    fn what(&self) -> Result<What, String> {
+    /// What happens at the repetition of that number, from 1.
+    fn what(&self, number: u32) -> Result<What, String> {
         let all = [
             self.exec.as_ref().map(|step| What::Exec(Box::new(step.process()))),
             self.running.as_ref().map(|step| What::Running(Box::new(step.process()))),
@@ -278,6 +283,7 @@ impl Step {
             self.msr.as_ref().map(MsrStep::what),
             self.setting.as_ref().map(SettingStep::what),
             self.looked.as_ref().map(LookedStep::what),
+            self.log.as_ref().map(|step| step.what(number)),
             self.file.as_ref().map(FileStep::what),
             self.hiding.as_ref().map(HidingStep::what),
         ];

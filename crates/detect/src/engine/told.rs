@@ -1,5 +1,7 @@
 //! From a match of a rule of content to a detection, and into the story of its root cause.
 
+use std::collections::{BTreeSet, VecDeque};
+
 use minesweep_model::{Detection, Entry, Evidence, Group, Mining, ProcessKey};
 
 use super::{Engine, Output};
@@ -12,6 +14,31 @@ use crate::{
 
 /// Ids of rules whose other end is who came in.
 const LOGINS: &str = "access.";
+
+/// Most matches without a process remembered: more attackers at once are told again now and then.
+const UNOWNED_LIMIT: usize = 8192;
+
+/// Matches that no process is the subject of, newest last.
+#[derive(Debug, Default)]
+pub(super) struct UnownedHits {
+    known: BTreeSet<(u64, u64)>,
+    order: VecDeque<(u64, u64)>,
+}
+
+impl UnownedHits {
+    fn is_first(&mut self, what: (u64, u64)) -> bool {
+        if !self.known.insert(what) {
+            return false;
+        }
+        self.order.push_back(what);
+        if self.order.len() > UNOWNED_LIMIT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
 
 impl Engine {
     /// Tells a match the first time for this rule, subject and thing, and afterwards only counts it.
@@ -65,7 +92,7 @@ impl Engine {
         let what = (ids::thing(&hit.rule.id), hit.thing);
         match hit.subject {
             Some(key) => self.tree.entry(key).is_some_and(|entry| entry.activity.hits_first(what)),
-            None => self.unowned.hits_first(what),
+            None => self.unowned_hits.is_first(what),
         }
     }
 
