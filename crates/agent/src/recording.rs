@@ -5,7 +5,7 @@
 //! counted, not written, and the count is the last line.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -49,19 +49,22 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts a new recording, readable by its owner only: it holds command lines and first bytes of flows.
+    /// Starts a new recording, readable by its owner only: it holds command lines and first bytes of flows. It takes
+    /// the place of an older file of that name, whoever could read that one.
     ///
     /// # Errors
-    /// When the file cannot be created.
+    /// When the file cannot be created, or the name is a link, a folder or a device.
     pub fn create(path: &Path, config: &Config, own_pid: Option<u32>) -> Result<Self, RecordingError> {
         let unwritable = |source| RecordingError::Unwritable { path: path.to_owned(), source };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(unwritable)?;
+        match fs::symlink_metadata(path) {
+            Ok(old) if old.is_file() => fs::remove_file(path).map_err(unwritable)?,
+            Ok(_) => return Err(RecordingError::NotFile { path: path.to_owned() }),
+            // A missing file is as it should be; other troubles are told when it is made.
+            Err(_) => {}
+        }
+        // A link that came in between is an error here, for `create_new` follows none.
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
         let mut recorder = Self { out: BufWriter::new(file), path: path.to_owned(), written: 0, dropped: 0 };
         recorder.line(&Header { minesweep_recording: FORMAT, config: config.clone(), own_pid })?;
         Ok(recorder)
@@ -188,6 +191,12 @@ pub enum RecordingError {
         #[source]
         source: io::Error,
     },
+    /// Writing to it would write elsewhere, or to no file at all.
+    #[error("cannot write the recording {path}: it is a link, a folder or a device; name a file, new or old")]
+    NotFile {
+        /// The name.
+        path: PathBuf,
+    },
     /// It cannot be read.
     #[error("cannot read {path}; check the name and its permissions")]
     Unreadable {
@@ -220,6 +229,8 @@ pub enum RecordingError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use minesweep_model::{Host, What};
 
     use super::*;
@@ -241,5 +252,34 @@ mod tests {
         let mut recording = Recording::open(&path).unwrap();
         assert!(recording.next_event().is_ok());
         assert!(matches!(recording.next_event(), Err(RecordingError::Line { number: 3, .. })));
+    }
+    #[test]
+    fn an_older_file_is_replaced_by_one_that_only_its_owner_can_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("run.jsonl"), dir.path().join("other"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::hard_link(&path, &other).unwrap();
+        Recorder::create(&path, &Config::default(), None).unwrap().finish().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(Recording::open(&path).is_ok());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "old", "another name of the old file was written to");
+    }
+
+    #[test]
+    fn a_link_a_folder_and_a_device_are_refused_by_name_and_stay_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link, dangling) =
+            (dir.path().join("precious"), dir.path().join("link"), dir.path().join("dangling"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        symlink(dir.path().join("none"), &dangling).unwrap();
+        for path in [&link, &dangling, &dir.path().to_owned(), &PathBuf::from("/dev/null")] {
+            let error = Recorder::create(path, &Config::default(), None).err().unwrap();
+            assert!(matches!(error, RecordingError::NotFile { .. }), "{error:?}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(link.is_symlink() && dangling.is_symlink() && !dir.path().join("none").exists());
     }
 }

@@ -33,7 +33,7 @@ pub struct Flag {
     pub value: Option<&'static str>,
     /// Environment variable.
     pub env: Option<&'static str>,
-    /// What it does, English and Chinese.
+    /// What it does, English and Chinese. A flag that only our own programs use has none, and is not in the help.
     pub help: (&'static str, &'static str),
 }
 

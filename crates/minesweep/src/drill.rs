@@ -29,15 +29,8 @@ pub const ENTRY: Entry = Entry {
     run,
 };
 
-const STAND_IN: Flag = Flag {
-    name: "stand-in",
-    value: Some("PORT"),
-    env: None,
-    help: (
-        "be the stand-in and talk to a pool on this loopback port",
-        "作为替身，连接本机该端口上的演练矿池",
-    ),
-};
+/// With this the drill starts itself again: as the stand-in, which talks to a pool on this loopback port.
+const STAND_IN: Flag = Flag { name: "stand-in", value: Some("PORT"), env: None, help: ("", "") };
 
 /// Longest drill.
 const LIMIT: Duration = Duration::from_secs(15);

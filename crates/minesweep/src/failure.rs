@@ -105,6 +105,9 @@ fn recording(error: &RecordingError) -> String {
         RecordingError::Unwritable { path, .. } => {
             format!("无法写入记录 {}；请选择已存在且有空间的目录", path.display())
         }
+        RecordingError::NotFile { path } => {
+            format!("无法写入记录 {}：它是链接、目录或设备；请指定一个文件，新旧均可", path.display())
+        }
         RecordingError::Unreadable { path, .. } => {
             format!("无法读取 {}；请检查名称和权限", path.display())
         }
@@ -186,11 +189,14 @@ fn journal(error: &JournalError) -> String {
             path.display()
         ),
         JournalError::Newer { path, found } => format!(
-            "日志 {} 的版本为 {found}，比本程序更新：请使用更新的程序或其他数据目录；该文件保持原样",
+            "日志 {} 的版本为 {found}，比本程序更新：请使用更新的程序，或用 --data-dir 指定其他目录；该文件保持原样",
             path.display()
         ),
         JournalError::Busy(path) => {
-            format!("日志 {} 被其他进程锁定；请结束该进程后重试", path.display())
+            format!(
+                "日志 {} 被其他进程锁定；请结束该进程后重试，或用 --data-dir 指定其他目录",
+                path.display()
+            )
         }
         JournalError::Full(open) => format!("日志中有 {open} 项未了结的改动；请先撤销一部分"),
     }
@@ -250,6 +256,23 @@ mod tests {
             "cannot read /x; check the name and its permissions: entity not found"
         );
         assert_eq!(failure.of(Lang::Zh), "无法读取 /x；请检查名称和权限：entity not found");
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_used_names_the_flag_that_chooses_another() {
+        let path = PathBuf::from("/x");
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        for error in [
+            JournalError::Io { what: "write", path: path.clone(), source: full },
+            JournalError::Newer { path: path.clone(), found: 9 },
+            JournalError::Busy(path),
+        ] {
+            let failure = Failure::other(error);
+            for lang in [Lang::En, Lang::Zh] {
+                let text = failure.of(lang);
+                assert!(text.contains("/x") && text.contains("--data-dir"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -9,10 +9,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use serde_json::Value;
-use support::{Running, alone, is, rule};
+use support::{Running, alone, is, root, rule};
 
 const DIALECTS: &[&str] =
     &["cryptonote", "stratum-v1", "eth-proxy", "nicehash", "eip-1571", "zcash", "daemon"];
@@ -49,6 +49,40 @@ fn every_dialect_names_process_wallet_and_pool() {
             assert!(exe.contains("python3"), "{exe}");
             miner.end();
         }
+    }
+    watch.terminate();
+    pool.end();
+}
+
+/// In a network namespace of its own: not every machine has IPv6.
+#[test]
+fn a_login_over_ipv6_names_process_and_pool() {
+    let _alone = alone();
+    let script = |name: &str| root().join("tests/scenarios").join(name).display().to_string();
+    let pool = Running::start(
+        Command::new("unshare")
+            .args(["--net", "sh", "-ec", "ip link set lo up; exec python3 \"$@\"", "sh"])
+            .args([&script("pool.py"), "--host", "::1"]),
+    );
+    let port = pool.line();
+    let watch = Running::watch(&[]);
+    for dialect in ["cryptonote", "stratum-v1", "daemon"] {
+        let inside = format!("--net=/proc/{}/ns/net", pool.pid());
+        let miner = Running::start(Command::new("nsenter").args([&inside, "python3"]).args([
+            &script("miner.py"),
+            &port,
+            "--host",
+            "::1",
+            "--dialect",
+            dialect,
+            "--split",
+            "1",
+            "--hold",
+        ]));
+        let seen = watch.find(LIMIT, |line| is(line, "mining.stratum", miner.pid()));
+        let seen = seen.unwrap_or_else(|| panic!("{dialect} was not seen"));
+        assert_eq!(mining(&seen)["pool"], format!("[::1]:{port}"), "{dialect}");
+        miner.end();
     }
     watch.terminate();
     pool.end();

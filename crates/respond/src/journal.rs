@@ -29,7 +29,7 @@ pub use line::{Entry, EntryState, Inverse, Target};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file system refused.
-    #[error("cannot {what} the journal {}; nothing is changed without it: free or remount its disk, or name another data folder", path.display())]
+    #[error("cannot {what} the journal {}; nothing is changed without it: free or remount its disk, or name another folder with --data-dir", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -39,7 +39,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// A newer Minesweep wrote it.
-    #[error("the journal {} is of version {found}, and this program reads up to {}: use the newer program, or another data folder; the file is left as it is", path.display(), minesweep_model::FORMAT)]
+    #[error("the journal {} is of version {found}, and this program reads up to {}: use the newer program, or name another folder with --data-dir; the file is left as it is", path.display(), minesweep_model::FORMAT)]
     Newer {
         /// Which file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum JournalError {
         found: u32,
     },
     /// Another process holds the lock and does not let go.
-    #[error("the journal {} is locked by another process that does not let go; end that process and try again", .0.display())]
+    #[error("the journal {} is locked by another process that does not let go; end that process and try again, or name another folder with --data-dir", .0.display())]
     Busy(PathBuf),
     /// Too much is open.
     #[error("{0} changes are open in the journal; undo some before more are made")]
