@@ -193,6 +193,11 @@ impl Flows {
         }
     }
 
+    /// The name by which an address was looked up.
+    pub(crate) fn named(&self, address: IpAddr) -> Option<&str> {
+        self.names.get(&address.to_canonical()).map(AsRef::as_ref)
+    }
+
     /// `name:port` where an answer named the address, else the address.
     pub(crate) fn call(&self, end: SocketAddr) -> String {
         match self.names.get(&end.ip().to_canonical()) {

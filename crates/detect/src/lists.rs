@@ -152,6 +152,15 @@ impl AttackNames {
     }
 }
 
+impl AttackNames {
+    /// A technique with each of its tactics.
+    pub(crate) fn of_technique(&self, technique: &str) -> Vec<Attack> {
+        let first = (technique.to_owned(), String::new());
+        let of = self.names.range(first..).take_while(|((of, _), _)| of == technique);
+        of.filter_map(|((_, tactic), _)| self.find(technique, tactic).ok()).collect()
+    }
+}
+
 /// Rows of a list with their line number. Cells hold no comma and no quote: the lists are ours.
 fn rows<'a, const N: usize>(text: &'a str, head: [&str; N]) -> Result<Vec<(usize, [&'a str; N])>, String> {
     let mut lines =
