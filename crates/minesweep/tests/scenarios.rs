@@ -226,12 +226,9 @@ fn run(scripts: &[(String, String)], seed: u64) -> (Told, Vec<Ended>) {
         19_999,
     );
     fence.end();
-    let seen = watch.find(LIMIT, |line| {
-        told.take(line);
-        told.rules.contains_key("fence")
-    });
+    let seen = watch.find(LIMIT, |line| group_of(line).as_deref() == Some("fence"));
     assert!(seen.is_some(), "the fence was not told within {LIMIT:?}");
-    for line in watch.terminate() {
+    for line in watch.terminate_for_all() {
         told.take(&serde_json::from_str(&line).unwrap());
     }
     (told, ended)
