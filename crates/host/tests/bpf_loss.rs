@@ -10,13 +10,15 @@ mod bpf_watch;
 
 use std::{
     io::{Read as _, Write as _},
+    path::Path,
     process::Command,
     sync::Mutex,
+    time::Duration,
 };
 
 use bpf_watch::{Watch, pair};
 use minesweep_host::Source as _;
-use minesweep_model::What;
+use minesweep_model::{FileEvent, What};
 
 /// One flood at a time.
 static FLOOD: Mutex<()> = Mutex::new(());
@@ -50,6 +52,40 @@ fn in_a_storm_of_short_processes_each_record_is_seen_or_counted_as_lost() {
     };
     let seen = pids.iter().filter(|pid| is_seen(pid)).count();
     assert!(seen as u64 + lost >= 500, "{seen} seen, {lost} lost");
+}
+
+#[test]
+fn in_a_flood_of_new_files_each_record_is_seen_or_counted_as_lost() {
+    const FILES: usize = 20_000;
+    let _alone = FLOOD.lock();
+    let mut watch = Watch::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", r#"i=0; while [ $i -lt $1 ]; do : > "$0/$i"; i=$((i+1)); done"#])
+        .arg(folder.path())
+        .arg(FILES.to_string())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    watch.until("the end of the flood", |what| {
+        matches!(what, What::Exit { process } if process.pid == pid).then_some(())
+    });
+    child.wait().unwrap();
+    // The exit comes by another ring; what the ring of files still holds is older.
+    let count =
+        |watch: &Watch| watch.sensor.counts().into_iter().find(|count| count.hook == "files").unwrap();
+    let made = count(&watch).made;
+    while count(&watch).seen + count(&watch).lost < made {
+        watch.sensor.next(Duration::from_millis(10), &mut watch.events).unwrap();
+    }
+    watch.sensor.next(Duration::ZERO, &mut watch.events).unwrap();
+    let is_flood =
+        |event: &FileEvent| event.process.pid == pid && Path::new(&event.path).starts_with(folder.path());
+    let told =
+        watch.events.iter().filter(|event| matches!(&event.what, What::File(event) if is_flood(event)));
+    let missing = FILES - told.count();
+    let lost = usize::try_from(count(&watch).lost).unwrap();
+    assert!(missing <= lost, "{missing} missing, {lost} lost, {made} made");
 }
 
 #[test]

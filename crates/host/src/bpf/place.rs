@@ -134,9 +134,12 @@ fn key_of(caller: Caller) -> (u32, u32) {
 /// second.
 #[derive(Default)]
 struct Patient {
-    running: Option<(SyncSender<Question>, Receiver<Option<Vec<u8>>>)>,
+    running: Option<Running>,
     is_waiting: bool,
 }
+
+/// Where questions go and answers come from.
+type Running = (SyncSender<Question>, Receiver<Option<Vec<u8>>>);
 
 struct Question {
     root: OwnedFd,
@@ -161,7 +164,7 @@ impl Patient {
         answer.ok().flatten()
     }
 
-    fn start() -> Option<(SyncSender<Question>, Receiver<Option<Vec<u8>>>)> {
+    fn start() -> Option<Running> {
         let (ask, questions) = sync_channel::<Question>(1);
         let (answer, answers) = sync_channel(1);
         let look = move || {
