@@ -112,14 +112,7 @@ pub fn web_miner(now_ms: u64) -> Incident {
             "kswapd0 (48213) mines for xmr.pool.example:3333",
             "kswapd0（48213）正在为 xmr.pool.example:3333 挖矿",
         ),
-        entry: Some(Entry {
-            at_ms: since_ms - 2 * SECOND_MS,
-            remote: Some(SocketAddr::from(([203, 0, 113, 140], 60_122))),
-            text: Text::new(
-                "nginx was asked POST /upload.php by 203.0.113.140, and passed it to php-fpm",
-                "203.0.113.140 向 nginx 请求了 POST /upload.php，nginx 将其转给 php-fpm",
-            ),
-        }),
+        entry: Some(web_miner_entry(since_ms)),
         processes: vec![root.key],
         mining,
         evidence,
@@ -127,6 +120,17 @@ pub fn web_miner(now_ms: u64) -> Incident {
         folded: 11,
         outcomes: Vec::new(),
         root,
+    }
+}
+
+fn web_miner_entry(since_ms: u64) -> Entry {
+    Entry {
+        at_ms: since_ms - 2 * SECOND_MS,
+        remote: Some(SocketAddr::from(([203, 0, 113, 140], 60_122))),
+        text: Text::new(
+            "nginx was asked POST /upload.php by 203.0.113.140, and passed it to php-fpm",
+            "203.0.113.140 向 nginx 请求了 POST /upload.php，nginx 将其转给 php-fpm",
+        ),
     }
 }
 
