@@ -83,7 +83,7 @@ fn text(path: &Path, bytes: u64) -> io::Result<Result<String, String>> {
 }
 
 fn refused(rule: String, reason: String) -> RuleLine {
-    RuleLine { rule, state: RuleState::Refused, reason, cases: 0, is_right: false }
+    RuleLine::refused(&rule, reason)
 }
 
 fn is_rule(path: &Path) -> bool {

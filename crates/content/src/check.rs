@@ -23,11 +23,12 @@ pub(crate) fn files(manifest: &Manifest, files: &BTreeMap<String, String>) -> Re
         match Kind::of(path) {
             Some(Kind::Mining | Kind::Behaviour) => coded(path, text, files).map_err(refused)?,
             Some(Kind::Access) => patterns(path, text).map_err(refused)?,
+            Some(Kind::Sigma) => sigma(path, text, files).map_err(refused)?,
             Some(Kind::Yara) => yara(path, text, files).map_err(refused)?,
             Some(Kind::Intel) => intel(manifest, path, text).map_err(refused)?,
             None => {
                 return Err(refused(
-                    "no engine reads it; files belong in mining/, behaviour/, access/, yara/ or intel/"
+                    "no engine reads it; files belong in mining/, behaviour/, access/, sigma/, yara/ or intel/"
                         .to_owned(),
                 ));
             }
@@ -61,6 +62,19 @@ fn patterns(path: &str, text: &str) -> Result<(), String> {
         return Err("patterns are a .yml file".to_owned());
     }
     names(text, &["service", "licence", "source"])
+}
+
+/// A rule in Sigma; id, licence and source are checked by the engine, which reads the form of each document.
+fn sigma(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(), String> {
+    if let Some(stem) = path.strip_suffix(".cases.yml") {
+        beside(&format!("{stem}.yml"), files)?;
+        return cases(text);
+    }
+    let stem = path.strip_suffix(".yml").ok_or("a rule is a .yml file")?;
+    if path.split('/').count() != 3 {
+        return Err("a rule is in a folder of its area: sigma/AREA/NAME.yml".to_owned());
+    }
+    beside(&format!("{stem}.cases.yml"), files)
 }
 
 fn yara(path: &str, text: &str, files: &BTreeMap<String, String>) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub enum Kind {
     Behaviour,
     /// What lines of logs say of logins: `access/*.yml`; each pattern has its examples with it.
     Access,
+    /// Rules in Sigma and their cases: `sigma/AREA/*.yml`, `sigma/AREA/*.cases.yml`.
+    Sigma,
     /// File rules and their cases: `yara/*.yar`, `yara/*.cases.yml`.
     Yara,
     /// Lists: pools, hash rates, ATT&CK names: `intel/*.csv`.
@@ -37,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Mining, Self::Behaviour, Self::Access, Self::Yara, Self::Intel];
+    pub const ALL: [Self; 6] = [Self::Mining, Self::Behaviour, Self::Access, Self::Sigma, Self::Yara, Self::Intel];
 
     /// Its folder in the bundle.
     pub fn folder(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Mining => "mining",
             Self::Behaviour => "behaviour",
             Self::Access => "access",
+            Self::Sigma => "sigma",
             Self::Yara => "yara",
             Self::Intel => "intel",
         }

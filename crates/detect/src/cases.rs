@@ -3,12 +3,13 @@
 //! A case is a short list of steps, each a compact form of one event; what is left out has a plain default. Every
 //! case gets a fresh engine. Cases of file rules are byte samples put together from parts.
 
+mod fields;
 mod log_step;
 mod steps;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use minesweep_model::{Bytes, What};
+use minesweep_model::{Attack, Bytes, What};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     coded_rules::is_coded_rule,
     engine::{Engine, Output},
     file_rules::FileRules,
-    rules::{RuleId, Rules, is_file_rule, is_mining_rule},
+    rules::{RuleId, Rules, is_file_rule, is_mining_rule, is_sigma_rule},
     settings::Settings,
 };
 use steps::Step;
@@ -47,6 +48,27 @@ pub struct RuleLine {
     pub cases: usize,
     /// It is loaded and every case came out right.
     pub is_right: bool,
+    /// ATT&CK techniques it is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub techniques: Vec<String>,
+    /// Fields it names that no record of this machine has: only a replay can give them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blind: Vec<String>,
+}
+
+impl RuleLine {
+    /// A rule that is not used.
+    pub fn refused(rule: &str, reason: String) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            state: RuleState::Refused,
+            reason,
+            cases: 0,
+            is_right: false,
+            techniques: Vec::new(),
+            blind: Vec::new(),
+        }
+    }
 }
 
 /// Checks rule files and runs the cases beside them, against the rules in use. `material` is path and text, as for
@@ -56,7 +78,7 @@ pub fn rules_test<'a>(
     material: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<RuleLine> {
     let files: BTreeMap<&str, &str> = material.into_iter().collect();
-    let mut lines = Vec::new();
+    let (mut lines, mut sigma) = (Vec::new(), Vec::new());
     for (path, text) in &files {
         if is_file_rule(path) {
             let cases =
@@ -69,15 +91,19 @@ pub fn rules_test<'a>(
         } else if is_access_pattern(path) {
             lines.push(match Patterns::compile([(*path, *text)]) {
                 Ok(_) => line(path, 0, &[]),
-                Err(error) => refused(path, error.to_string()),
+                Err(error) => RuleLine::refused(path, error.to_string()),
             });
+        } else if is_sigma_rule(path) {
+            sigma.push((*path, *text));
         } else if !path.ends_with(".cases.yml") && !path.ends_with(".csv") {
-            lines.push(refused(
+            lines.push(RuleLine::refused(
                 path,
-                "no engine of this version reads it; it reads YARA (.yar, .yara), mining/*.yml and behaviour/*.yml".to_owned(),
+                "no engine of this version reads it; it reads Sigma (.yml, .yaml) and YARA (.yar, .yara)"
+                    .to_owned(),
             ));
         }
     }
+    lines.extend(fields::lines(&sigma, &files, rules.attack_names()));
     lines
 }
 
@@ -116,19 +142,33 @@ fn step_line(rules: &Arc<Rules>, path: &str, text: &str, cases: Option<&str>) ->
     let parsed: Result<Id, String> = serde_yaml_ng::from_str(text).map_err(|error| error.to_string());
     let id = match parsed {
         Ok(Id { id }) if RuleId::parse(&id).is_some() || rules.coded().get(&id).is_some() => id,
-        Ok(Id { id }) => return refused(&id, "this program has no such rule".to_owned()),
-        Err(reason) => return refused(path, reason),
+        Ok(Id { id }) => return RuleLine::refused(&id, "this program has no such rule".to_owned()),
+        Err(reason) => return RuleLine::refused(path, reason),
     };
-    let Some(cases) = cases else { return refused(&id, "it has no cases beside it".to_owned()) };
+    let Some(cases) = cases else { return RuleLine::refused(&id, "it has no cases beside it".to_owned()) };
     let cases: Cases<StepCase> = match serde_yaml_ng::from_str(cases) {
         Ok(cases) => cases,
-        Err(error) => return refused(&id, format!("its cases cannot be read: {error}")),
+        Err(error) => return RuleLine::refused(&id, format!("its cases cannot be read: {error}")),
     };
     let count = cases.fires.len().saturating_add(cases.stays_quiet.len());
     let both =
         cases.fires.iter().map(|case| (case, true)).chain(cases.stays_quiet.iter().map(|case| (case, false)));
     let wrong: Vec<String> = both.filter_map(|(case, fires)| run(rules, &id, case, fires).err()).collect();
-    line(&id, count, &wrong)
+    let attacks = match RuleId::parse(&id) {
+        Some(id) => Some(&rules.rule(id).attacks),
+        None => rules.coded().get(&id).map(|rule| &rule.attacks),
+    };
+    RuleLine {
+        techniques: attacks.map(|attacks| techniques(attacks)).unwrap_or_default(),
+        ..line(&id, count, &wrong)
+    }
+}
+
+fn techniques(attacks: &[Attack]) -> Vec<String> {
+    let mut techniques: Vec<String> = attacks.iter().map(|attack| attack.technique.clone()).collect();
+    techniques.sort();
+    techniques.dedup();
+    techniques
 }
 
 fn run(rules: &Arc<Rules>, id: &str, case: &StepCase, must_fire: bool) -> Result<(), String> {
@@ -158,12 +198,14 @@ fn run(rules: &Arc<Rules>, id: &str, case: &StepCase, must_fire: bool) -> Result
 fn file_lines(path: &str, text: &str, cases: Option<&str>) -> Vec<RuleLine> {
     let rules = match FileRules::compile([(path, text)]) {
         Ok(rules) => rules,
-        Err(error) => return vec![refused(path, error.to_string())],
+        Err(error) => return vec![RuleLine::refused(path, error.to_string())],
     };
     // Imported rules come without cases; only ours must have them, which `content` sees to.
     let cases: Cases<FileCase> = match cases.map(serde_yaml_ng::from_str) {
         Some(Ok(cases)) => cases,
-        Some(Err(error)) => return vec![refused(path, format!("its cases cannot be read: {error}"))],
+        Some(Err(error)) => {
+            return vec![RuleLine::refused(path, format!("its cases cannot be read: {error}"))];
+        }
         None => Cases { fires: Vec::new(), stays_quiet: Vec::new() },
     };
     let both = || {
@@ -179,7 +221,7 @@ fn file_lines(path: &str, text: &str, cases: Option<&str>) -> Vec<RuleLine> {
         })
         .collect();
     for (case, _) in both().filter(|(case, _)| !rules.ids().any(|id| id == case.rule)) {
-        lines.push(refused(
+        lines.push(RuleLine::refused(
             &case.rule,
             format!("case '{}' names a rule that {path} does not have", case.name),
         ));
@@ -199,11 +241,9 @@ fn scan(rules: &FileRules, id: &str, case: &FileCase, must_fire: bool) -> Result
 
 fn line(rule: &str, cases: usize, wrong: &[String]) -> RuleLine {
     let reason = wrong.join("; ");
-    RuleLine { rule: rule.to_owned(), state: RuleState::Loaded, is_right: reason.is_empty(), reason, cases }
-}
-
-fn refused(rule: &str, reason: String) -> RuleLine {
-    RuleLine { rule: rule.to_owned(), state: RuleState::Refused, reason, cases: 0, is_right: false }
+    let state = RuleState::Loaded;
+    let is_right = reason.is_empty();
+    RuleLine { state, is_right, cases, ..RuleLine::refused(rule, reason) }
 }
 
 #[cfg(test)]

@@ -128,6 +128,7 @@ pub struct Rules {
     coded: CodedRules,
     access: Patterns,
     sigma: SigmaRules,
+    names: AttackNames,
 }
 
 impl Rules {
@@ -187,6 +188,7 @@ impl Rules {
                 &names,
             )?,
             sigma,
+            names,
         };
         Ok((rules, refused))
     }
@@ -230,6 +232,11 @@ impl Rules {
     /// What lines of logs say of logins.
     pub(crate) fn access(&self) -> &Patterns {
         &self.access
+    }
+
+    /// Names of ATT&CK techniques.
+    pub(crate) fn attack_names(&self) -> &AttackNames {
+        &self.names
     }
 
     /// Rules in Sigma.

@@ -35,8 +35,9 @@ use document::{Body, Document};
 use expr::{Ask, Expr, Names, Test};
 pub(crate) use fields::{Field, Known, Record, Value};
 use matcher::Matcher;
-pub(crate) use record::own_fields;
+pub(crate) use record::has_field;
 pub use record::{FieldValue, FieldsRecord};
+use record::{has, own_fields};
 pub(crate) use source::{Channel, Service, Source, is_audit};
 
 /// Longest chain of correlations over correlations.
@@ -91,6 +92,17 @@ impl SigmaRules {
     /// All rules and correlations.
     pub(crate) fn units(&self) -> &[Unit] {
         &self.units
+    }
+
+    /// Fields of a rule that no record of ours has.
+    pub(crate) fn blind(&self, unit: usize) -> Vec<String> {
+        let Some(source) = self.units.get(unit).map(|unit| unit.source) else { return Vec::new() };
+        let fields =
+            self.matchers.get(&source.channel).into_iter().flat_map(|matcher| matcher.fields_of(unit));
+        let is_blind = |field: &&Field| {
+            !field.known.map_or(source.channel == Channel::Log, |known| has(source.channel, known))
+        };
+        fields.filter(is_blind).map(|field| field.name.clone()).collect()
     }
 
     /// A record of this kind can match.

@@ -62,7 +62,9 @@ pub(crate) fn head(section: &mut Section<'_>, names: &AttackNames) -> Result<Hea
     {
         return Err(format!("status '{status}' is not known"));
     }
-    ASIDE.iter().for_each(|key| drop(section.take(key)));
+    for key in ASIDE {
+        section.take(key);
+    }
     let own = section.take("minesweep").map(|value| Own::parse(value)).transpose()?;
     let id = match (&own, &sigma_id) {
         (Some(own), _) => own.id.clone(),

@@ -89,9 +89,10 @@ impl Matcher {
         self.rules.is_empty()
     }
 
-    /// The fields that rules name.
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.names.0
+    /// The fields that a rule names.
+    pub(crate) fn fields_of(&self, unit: usize) -> impl Iterator<Item = &Field> {
+        let rule = self.rules.iter().find(move |rule| rule.unit == unit);
+        rule.into_iter().flat_map(|rule| &rule.map).filter_map(|field| self.names.0.get(*field))
     }
 
     /// Units of the rules that match, in order.

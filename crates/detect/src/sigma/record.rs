@@ -152,6 +152,11 @@ pub(crate) fn own_fields(channel: Channel, names: &Names) -> Result<(), String> 
     }
 }
 
+/// Records of that kind have a field of this name; what a line of a log has is up to its program.
+pub(crate) fn has_field(channel: Channel, name: &str) -> bool {
+    Known::parse(name).map_or(channel == Channel::Log, |known| has(channel, known))
+}
+
 /// Records of that kind have this field.
 pub(crate) fn has(channel: Channel, known: Known) -> bool {
     use Known as K;

@@ -87,6 +87,11 @@ impl Service {
         Self::NAMED.iter().find(|(known, _)| *known == name).map(|(_, service)| *service)
     }
 
+    /// Its name, where rules name it.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        Self::NAMED.iter().find(|(_, service)| *service == self).map(|(name, _)| *name)
+    }
+
     /// A record that says it is of log `given` is also of this one.
     pub(crate) fn holds(self, given: Self) -> bool {
         let is_login = matches!(given, Self::Sshd | Self::Sudo);
