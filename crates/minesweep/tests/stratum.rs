@@ -77,6 +77,7 @@ fn a_login_over_ipv6_names_process_and_pool() {
             dialect,
             "--split",
             "1",
+            "--share",
             "--hold",
         ]));
         let seen = watch.find(LIMIT, |line| is(line, "mining.stratum", miner.pid()));
