@@ -9,6 +9,8 @@ pub mod cpu;
 pub mod facts;
 pub mod gpu;
 pub mod hidden;
+pub mod hiding;
+pub mod logs;
 pub mod look;
 mod netlink;
 pub mod nvml;

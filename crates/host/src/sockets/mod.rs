@@ -118,6 +118,11 @@ pub(crate) fn of_folder(folder: &Folder) -> io::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
+/// The same without cookies, as the table in the folder of a process shows them.
+pub(crate) fn table(folder: &Folder) -> io::Result<Sockets> {
+    table::read(folder)
+}
+
 /// Which processes hold which sockets, of those that are `wanted`. Stops once all are found. Of several holders (a
 /// socket passed on by fork) the first in `pids` is named.
 pub(crate) fn owners(pids: &[u32], wanted: &HashSet<u64>) -> HashMap<u64, ProcessKey> {
