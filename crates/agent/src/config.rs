@@ -51,6 +51,9 @@ pub struct Config {
     /// Rule bundle to use instead of the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<PathBuf>,
+    /// File or folder of rules from elsewhere, in Sigma and YARA, to use beside the bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -66,6 +69,7 @@ impl Default for Config {
             data_dir: PathBuf::from("/var/lib/minesweep"),
             runtime_dir: PathBuf::from("/run/minesweep"),
             content: None,
+            rules: None,
         }
     }
 }

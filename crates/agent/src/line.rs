@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use minesweep_detect::{Engine, Output, Rules, Settings};
+use minesweep_detect::{Engine, FieldsRecord, Output, Rules, Settings};
 use minesweep_model::{Event, Mode, Plan};
 use minesweep_traffic::{Limits, Streams};
 
@@ -28,6 +28,14 @@ impl Line {
             outputs.extend(self.engine.observe(event));
         }
         outputs
+    }
+
+    /// What a record in Sigma's field names means.
+    ///
+    /// # Errors
+    /// When no rule can be about its log source.
+    pub fn absorb_fields(&mut self, record: &FieldsRecord, at_ms: u64) -> Result<Vec<Output>, String> {
+        self.engine.observe_fields(record, at_ms)
     }
 
     /// What `mode` allows to be done about an output.

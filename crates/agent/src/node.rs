@@ -70,7 +70,7 @@ impl Node {
             return Err(AgentError::NotRoot);
         }
         let own_pid = Some(std::process::id());
-        let rules = crate::load_rules(config.content.as_deref())?;
+        let rules = crate::load_rules(config)?;
         let source = sensor::start(config.sensor)?;
         let responder = armed(config)?;
         let recorder = record.map(|path| Recorder::create(path, config, own_pid)).transpose()?;

@@ -167,7 +167,7 @@ struct Version {
     minesweep_recording: u32,
 }
 
-fn read_line(lines: &mut BufReader<Box<dyn Read>>) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_line(lines: &mut BufReader<Box<dyn Read>>) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = lines.take(LINE_BYTES).read_until(b'\n', &mut line)?;
     if read == 0 {
@@ -209,6 +209,17 @@ pub enum RecordingError {
     /// A line is not understood.
     #[error("line {number} of {path} is not part of a recording made by watch --record")]
     Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        number: u64,
+        /// The parser's answer.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A line is no record.
+    #[error("line {number} of {path} is not a JSON object of Sigma's field names with category and product")]
+    Record {
         /// The file.
         path: PathBuf,
         /// The line, from 1.

@@ -7,16 +7,36 @@ use std::{
 };
 
 use minesweep_content::{Bundle, FILE_LIMIT_BYTES, FILES_LIMIT};
-use minesweep_detect::{RuleLine, RuleState, Rules};
+use minesweep_detect::{ListedRule, RefusedRule, RuleLine, Rules};
 
-use crate::AgentError;
+use crate::{AgentError, Config};
 
-/// Loads a bundle, the built-in one or that of a folder, and compiles its rules.
+/// Loads a bundle, the built-in one or that of a folder, compiles its rules, and takes rules from elsewhere beside it.
+/// Of those, what is refused is left out, and said.
 ///
 /// # Errors
-/// When a file is unreadable or a rule is refused; the error names it.
-pub fn load(dir: Option<&Path>) -> Result<Arc<Rules>, AgentError> {
-    Ok(Arc::new(Rules::compile(bundle(dir)?.all())?))
+/// When a file is unreadable or a rule of the bundle is refused; the error names it.
+pub fn load(config: &Config) -> Result<Arc<Rules>, AgentError> {
+    let bundle = bundle(config.content.as_deref())?;
+    let Some(path) = &config.rules else { return Ok(Arc::new(Rules::compile(bundle.all())?)) };
+    let files = read(path).map_err(|source| AgentError::RuleFiles { path: path.clone(), source })?;
+    let imported = files.texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let (rules, refused) = Rules::compile_with(bundle.all(), imported)?;
+    for RefusedRule { path, rule, reason } in refused {
+        tracing::warn!(path, rule, reason, "a rule is refused and not used");
+    }
+    for line in files.refused {
+        tracing::warn!(path = line.rule, reason = line.reason, "a file is refused and not used");
+    }
+    Ok(Arc::new(rules))
+}
+
+/// What the rules in use say of themselves.
+///
+/// # Errors
+/// As [`load`].
+pub fn rules_list(config: &Config) -> Result<Vec<ListedRule>, AgentError> {
+    Ok(minesweep_detect::rules_list(&*load(config)?))
 }
 
 /// Runs rules against their cases: those of `path` (a file, a folder, a whole bundle), or all of the bundle in use.
@@ -30,7 +50,8 @@ pub fn rules_test(path: Option<&Path>, content: Option<&Path>) -> Result<Vec<Rul
     };
     let files = read(path).map_err(|source| AgentError::RuleFiles { path: path.to_owned(), source })?;
     let material = files.texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-    let mut lines = minesweep_detect::rules_test(&load(content)?, material);
+    let rules = Arc::new(Rules::compile(bundle(content)?.all())?);
+    let mut lines = minesweep_detect::rules_test(&rules, material);
     lines.extend(files.refused);
     Ok(lines)
 }

@@ -11,6 +11,9 @@ use std::{
 
 use crate::{BUNDLE_LIMIT_BYTES, ContentError, FILE_LIMIT_BYTES, FILES_LIMIT};
 
+/// Folders below the root: the kind, and the area within it.
+const DEPTH_LIMIT: usize = 2;
+
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/content.z"));
 
 /// The files inside the binary.
@@ -39,13 +42,18 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
 pub(crate) fn folder(root: &Path) -> Result<BTreeMap<String, String>, ContentError> {
     let mut files = BTreeMap::new();
     let mut left_bytes = BUNDLE_LIMIT_BYTES;
-    for path in list(root)? {
-        if path.is_dir() {
-            for inner in list(&path)? {
-                take_file(root, &inner, &mut left_bytes, &mut files)?;
+    // Folders with their depth below the root; what lies deeper is refused as no regular file.
+    let mut folders = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for path in list(&folder)? {
+            if depth < DEPTH_LIMIT && path.is_dir() && !path.is_symlink() {
+                folders.push((path, depth + 1));
+            } else {
+                take_file(root, &path, &mut left_bytes, &mut files)?;
             }
-        } else {
-            take_file(root, &path, &mut left_bytes, &mut files)?;
+        }
+        if folders.len() > FILES_LIMIT {
+            return Err(too_large(root, format!("{FILES_LIMIT} folders")));
         }
     }
     Ok(files)
@@ -75,7 +83,7 @@ fn take_file(
     if !fs::symlink_metadata(path).map_err(unreadable)?.is_file() {
         return Err(ContentError::broken(
             &name,
-            "it is not a regular file; a bundle has files one folder deep",
+            "it is not a regular file; a bundle has files at most two folders deep",
         ));
     }
     let mut bytes = Vec::new();

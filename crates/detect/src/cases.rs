@@ -4,6 +4,7 @@
 //! case gets a fresh engine. Cases of file rules are byte samples put together from parts.
 
 mod fields;
+mod flow_step;
 mod log_step;
 mod steps;
 
@@ -164,7 +165,8 @@ fn step_line(rules: &Arc<Rules>, path: &str, text: &str, cases: Option<&str>) ->
     }
 }
 
-fn techniques(attacks: &[Attack]) -> Vec<String> {
+/// Techniques, each once.
+pub(crate) fn techniques(attacks: &[Attack]) -> Vec<String> {
     let mut techniques: Vec<String> = attacks.iter().map(|attack| attack.technique.clone()).collect();
     techniques.sort();
     techniques.dedup();

@@ -13,7 +13,6 @@ use crate::{
     access::{Patterns, is_access_pattern},
     coded_rules::{CodedRules, is_coded_rule},
     file_rules::FileRules,
-    content_rule::ContentRule,
     lists::{AttackNames, HashRates, Pools},
     sigma::SigmaRules,
 };
@@ -242,11 +241,6 @@ impl Rules {
     /// Rules in Sigma.
     pub(crate) fn sigma(&self) -> &SigmaRules {
         &self.sigma
-    }
-
-    /// What is said of each rule that is no sign of mining by itself: Sigma rules, ours and imported, and rules in code.
-    pub fn content(&self) -> impl Iterator<Item = &ContentRule> {
-        self.sigma.units().iter().map(|unit| &unit.content).chain(self.coded.all())
     }
 
     /// Rules over the bytes of files.

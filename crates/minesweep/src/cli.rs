@@ -121,6 +121,16 @@ pub const CONTENT: Flag = Flag {
     env: Some("MINESWEEP_CONTENT"),
     help: ("rule bundle to use instead of the built-in one", "使用指定的规则包代替内置规则包"),
 };
+/// Rules from elsewhere.
+pub const RULES: Flag = Flag {
+    name: "rules",
+    value: Some("PATH"),
+    env: Some("MINESWEEP_RULES"),
+    help: (
+        "file or folder of Sigma and YARA rules to use beside the bundle",
+        "与规则包一同使用的 Sigma、YARA 规则文件或目录",
+    ),
+};
 /// Data folder.
 pub const DATA_DIR: Flag = Flag {
     name: "data-dir",
@@ -237,6 +247,7 @@ fn configuration(entry: &Entry, matches: &ArgMatches) -> Result<Config, Failure>
             "data-dir" => config.data_dir = PathBuf::from(text),
             "runtime-dir" => config.runtime_dir = PathBuf::from(text),
             "content" => config.content = Some(PathBuf::from(text)),
+            "rules" => config.rules = Some(PathBuf::from(text)),
             other => return Err(refused(&format!("--{other}"), text, "")),
         }
     }

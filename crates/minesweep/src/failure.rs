@@ -114,6 +114,9 @@ fn recording(error: &RecordingError) -> String {
         RecordingError::Line { path, number, .. } => {
             format!("{} 的第 {number} 行不属于 watch --record 的记录", path.display())
         }
+        RecordingError::Record { path, number, .. } => {
+            format!("{} 的第 {number} 行不是带 category 和 product 的 Sigma 字段名 JSON 对象", path.display())
+        }
         RecordingError::Newer { path, version } => {
             format!("{} 的记录格式为 {version}，比本版本更新；请升级 minesweep", path.display())
         }

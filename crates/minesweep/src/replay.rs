@@ -1,11 +1,11 @@
-//! `minesweep replay FILE`: a recorded run or a capture through the same engines.
+//! `minesweep replay FILE`: a recorded run, records or a capture through the same engines.
 
 use minesweep_agent::replay;
 use minesweep_model::Report;
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, Entry, Flag, JSON, PRICE},
+    cli::{CONTENT, CURRENCY, Context, Entry, Flag, JSON, PRICE, RULES},
     output::{Form, Printer},
 };
 
@@ -13,11 +13,11 @@ use crate::{
 pub const ENTRY: Entry = Entry {
     name: "replay",
     about: (
-        "Run a recording of watch --record, or a pcap, through the engines",
-        "用检测引擎回放 watch --record 的记录或 pcap 文件",
+        "Run a recording of watch --record, records in Sigma's field names, or a pcap, through the engines",
+        "用检测引擎回放 watch --record 的记录、Sigma 字段名的 JSON 记录或 pcap 文件",
     ),
     flags: &[FILE, JSON],
-    settings: &[&PRICE, &CURRENCY, &CONTENT],
+    settings: &[&PRICE, &CURRENCY, &CONTENT, &RULES],
     run,
 };
 
@@ -25,14 +25,14 @@ const FILE: Flag = Flag {
     name: "FILE",
     value: Some("FILE"),
     env: None,
-    help: ("the recording or capture", "记录文件或抓包文件"),
+    help: ("the recording, JSON lines or capture", "记录文件、JSON 行文件或抓包文件"),
 };
 
 fn run(context: &Context) -> Result<u8, Failure> {
     let Some(path) = context.path("FILE") else {
         return Err(Failure::usage(
-            "replay needs a FILE: a recording of watch --record, or a pcap",
-            "replay 需要 FILE：watch --record 的记录或 pcap 文件",
+            "replay needs a FILE: a recording of watch --record, JSON lines in Sigma's field names, or a pcap",
+            "replay 需要 FILE：watch --record 的记录、Sigma 字段名的 JSON 行或 pcap 文件",
         ));
     };
     let form = if context.has("json") { Form::Json } else { Form::Text };

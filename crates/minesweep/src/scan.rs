@@ -5,7 +5,7 @@ use minesweep_model::{Incident, Report, Severity, Text};
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, Entry, JSON, PRICE, RUNTIME_DIR, SENSOR},
+    cli::{CONTENT, CURRENCY, Context, Entry, JSON, PRICE, RULES, RUNTIME_DIR, SENSOR},
     output::{Form, Printer},
     stop::Stop,
 };
@@ -15,7 +15,7 @@ pub const ENTRY: Entry = Entry {
     name: "scan",
     about: ("Look at this machine once, about ten seconds", "对本机做一次检查，约十秒"),
     flags: &[JSON],
-    settings: &[&SENSOR, &PRICE, &CURRENCY, &CONTENT, &RUNTIME_DIR],
+    settings: &[&SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &RUNTIME_DIR],
     run,
 };
 

@@ -6,7 +6,7 @@ use minesweep_agent::Node;
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, DATA_DIR, Entry, Flag, JSON, MODE, PRICE, RUNTIME_DIR, SENSOR},
+    cli::{CONTENT, CURRENCY, Context, DATA_DIR, Entry, Flag, JSON, MODE, PRICE, RULES, RUNTIME_DIR, SENSOR},
     output::{Form, Printer},
     stop::Stop,
 };
@@ -16,7 +16,7 @@ pub const ENTRY: Entry = Entry {
     name: "watch",
     about: ("Watch this machine and print findings as they happen", "监视本机，实时输出发现"),
     flags: &[JSON, FOR, RECORD],
-    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &CONTENT, &DATA_DIR, &RUNTIME_DIR],
+    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &DATA_DIR, &RUNTIME_DIR],
     run,
 };
 

@@ -9,12 +9,13 @@ use minesweep_model::{
 };
 use serde::Deserialize;
 
+use super::flow_step::{self, FlowStep};
 use super::log_step::LogStep;
 
 /// The agent's pid in cases.
 pub(super) const OWN_PID: u32 = 999;
 /// A process that is not described.
-const PID: u32 = 100;
+pub(super) const PID: u32 = 100;
 /// Most events of one case.
 const EVENTS_LIMIT: u32 = 5000;
 
@@ -41,6 +42,12 @@ pub(super) struct Step {
     file: Option<FileStep>,
     hiding: Option<HidingStep>,
     log: Option<LogStep>,
+    connect: Option<FlowStep>,
+    accept: Option<FlowStep>,
+    /// Cookie of a connection on which the other side speaks; repetitions count on.
+    answered: Option<u64>,
+    /// Cookie of a connection that ends; repetitions count on.
+    closed: Option<u64>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -50,6 +57,7 @@ struct ProcessStep {
     parent: u32,
     exe: String,
     argv: Vec<String>,
+    cwd: String,
     inode: Option<u64>,
     origin: Origin,
     hidden: bool,
@@ -66,6 +74,7 @@ impl Default for ProcessStep {
             parent: 1,
             exe: "/opt/x/a".to_owned(),
             argv: Vec::new(),
+            cwd: String::new(),
             inode: None,
             origin: Origin::Disk,
             hidden: false,
@@ -284,6 +293,12 @@ impl Step {
             self.setting.as_ref().map(SettingStep::what),
             self.looked.as_ref().map(LookedStep::what),
             self.log.as_ref().map(|step| step.what(number)),
+            self.connect.as_ref().map(|step| step.flow(number)).transpose()?.map(What::Connect),
+            self.accept.as_ref().map(|step| step.flow(number)).transpose()?.map(What::Accept),
+            self.answered.map(|cookie| flow_step::answered(cookie, number)),
+            self.closed.map(|cookie| What::Closed {
+                cookie: cookie.saturating_add(u64::from(number)).saturating_sub(1),
+            }),
             self.file.as_ref().map(FileStep::what),
             self.hiding.as_ref().map(HidingStep::what),
         ];
@@ -308,6 +323,7 @@ impl ProcessStep {
             }),
             container: self.contained.then(|| Container { id: "c".repeat(64), runtime: "docker".to_owned() }),
             argv: self.argv.clone(),
+            cwd: self.cwd.clone(),
             file: self.inode.map(|inode| FileId { dev: 1, inode }),
             origin: self.origin,
             is_hidden: self.hidden,
