@@ -18,10 +18,11 @@ pub mod proc;
 mod sensor;
 pub mod sockets;
 mod take;
+mod wake;
 
 pub use sensor::ProcSensor;
 
-use std::{io, time::Duration};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use minesweep_model::{Blind, Event, HookCount};
 
@@ -35,6 +36,9 @@ pub trait Source: Send {
     /// # Errors
     /// When the kernel no longer answers; the agent then falls back to the next sensor.
     fn next(&mut self, wait: Duration, out: &mut Vec<Event>) -> Result<(), SensorError>;
+
+    /// From now on [`Source::next`] also returns when this descriptor is readable, with nothing new perhaps.
+    fn wake_on(&mut self, fd: OwnedFd);
 
     /// Records made, seen and lost since the start, by hook.
     fn counts(&self) -> Vec<HookCount>;

@@ -34,6 +34,21 @@ impl<'a> Take<'a> {
         self.array::<2>().map(u16::from_ne_bytes)
     }
 
+    /// The next two bytes, lowest first.
+    pub(crate) fn u16_le(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// The next four bytes, lowest first.
+    pub(crate) fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// The next eight bytes, lowest first.
+    pub(crate) fn u64_le(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// The next four bytes in this machine's order.
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array::<4>().map(u32::from_ne_bytes)

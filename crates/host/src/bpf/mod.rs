@@ -20,6 +20,7 @@ mod watched;
 use std::{
     collections::VecDeque,
     fs, io,
+    os::fd::OwnedFd,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -35,7 +36,7 @@ use self::{
     rings::Rings,
     rounding::{Nudge, RoundingReader},
 };
-use crate::{BATCH, SensorError, Source};
+use crate::{BATCH, SensorError, Source, wake::Wake};
 
 /// Time between two readings of rounding modes and losses.
 const TICK: Duration = Duration::from_secs(1);
@@ -62,6 +63,7 @@ impl Default for Options {
 pub struct BpfSensor {
     // Fields are dropped in this order: first the rings' reader, then the hooks, then their maps.
     rings: Rings,
+    wake: Wake,
     _links: Vec<Link>,
     object: Object,
     converter: Converter,
@@ -102,6 +104,7 @@ impl BpfSensor {
             counts,
             lost: [0; HOOKS.len()],
             blind,
+            wake: Wake::default(),
             pending: VecDeque::new(),
             next_tick: Instant::now() + TICK,
         };
@@ -158,19 +161,24 @@ impl Source for BpfSensor {
     fn next(&mut self, wait: Duration, out: &mut Vec<Event>) -> Result<(), SensorError> {
         let deadline = Instant::now() + wait;
         let failed = |cause| refuse("its ring buffers any more", cause);
+        let mut is_woken = false;
         loop {
             if self.pending.is_empty() {
                 let until_tick = self.next_tick.saturating_duration_since(Instant::now());
                 let left = deadline.saturating_duration_since(Instant::now());
-                self.rings.wait(left.min(until_tick)).map_err(failed)?;
+                is_woken = self.rings.wait(left.min(until_tick), &mut self.wake).map_err(failed)?;
                 self.pump().map_err(failed)?;
             }
             let ready = self.pending.len().min(BATCH);
             out.extend(self.pending.drain(..ready));
-            if ready > 0 || Instant::now() >= deadline {
+            if ready > 0 || is_woken || Instant::now() >= deadline {
                 return Ok(());
             }
         }
+    }
+
+    fn wake_on(&mut self, fd: OwnedFd) {
+        self.wake.on(fd);
     }
 
     fn counts(&self) -> Vec<HookCount> {

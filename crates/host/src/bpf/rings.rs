@@ -14,9 +14,9 @@ use std::{
 };
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, RingBuffer, RingBufferBuilder};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::record::{self, HOOKS, Record};
+use crate::wake::Wake;
 
 /// Time between two looks while records come.
 const ROUND: Duration = Duration::from_millis(2);
@@ -68,13 +68,15 @@ impl Rings {
         Ok(Self { verdicts, records, files, inbox, asleep, pace: Pace::Awake, drained_at: Instant::now() })
     }
 
-    /// Waits until there may be something, at most `wait`.
-    pub(crate) fn wait(&self, wait: Duration) -> io::Result<()> {
+    /// Waits until there may be something, at most `wait`. True when `wake` ended it. Asks the rings anew each time, so
+    /// a record that is only being written counts too.
+    pub(crate) fn wait(&self, wait: Duration, wake: &mut Wake) -> io::Result<bool> {
         if self.pace == Pace::Asleep {
-            return sleep_on(&[&self.verdicts, &self.records, &self.files], wait);
+            let rings = [&self.verdicts, &self.records, &self.files].map(|ring| ring.map.as_fd());
+            return wake.wait(&rings, wait);
         }
         let round = ROUND.saturating_sub(self.drained_at.elapsed());
-        if round.is_zero() { Ok(()) } else { sleep_on(&[&self.verdicts], wait.min(round)) }
+        if round.is_zero() { Ok(false) } else { wake.wait(&[self.verdicts.map.as_fd()], wait.min(round)) }
     }
 
     /// Everything that is there, oldest first.
@@ -155,20 +157,5 @@ impl Inbox {
             }
             None => tracing::error!(bytes = bytes.len(), "a record that no hook of ours makes was left out"),
         }
-    }
-}
-
-/// Sleeps until a ring has something or `wait` is over. Asks the rings anew each time, so a record that is only being
-/// written counts too.
-fn sleep_on(rings: &[&Ring], wait: Duration) -> io::Result<()> {
-    let wait = Timespec {
-        tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: wait.subsec_nanos().into(),
-    };
-    let mut fds: Vec<PollFd<'_>> =
-        rings.iter().map(|ring| PollFd::from_borrowed_fd(ring.map.as_fd(), PollFlags::IN)).collect();
-    match poll(&mut fds, Some(&wait)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(cause) => Err(cause.into()),
     }
 }

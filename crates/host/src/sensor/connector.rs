@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     io,
+    os::fd::{AsRawFd as _, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -127,9 +128,10 @@ impl Connector {
         }
     }
 
-    /// Waits until there is something to read; false when the time is over.
-    pub(super) fn wait(&self, wait: Duration) -> io::Result<bool> {
-        netlink::wait(&self.socket, wait)
+    /// Readable when there is something to read.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is owned by `socket`, which outlives this borrow.
+        unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) }
     }
 
     /// Appends what is there, until `out` holds `limit`.

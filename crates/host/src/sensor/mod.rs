@@ -10,6 +10,7 @@ mod walk;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     io,
+    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use minesweep_model::{Blind, Event, HookCount, ProcessKey, Text, What};
 use crate::{
     BATCH, SensorError, Source,
     proc::{self, MAX_PROCESSES, now_ms},
+    wake::Wake,
 };
 
 use self::{
@@ -39,6 +41,7 @@ pub struct ProcSensor {
     leaderless: HashSet<u32>,
     /// What did not fit in the last batch; a list of sockets or processes at most.
     waiting: VecDeque<What>,
+    wake: Wake,
     next_list: Instant,
     told_lost: u64,
     /// Records by kind: fork, exec, exit.
@@ -81,6 +84,7 @@ impl ProcSensor {
             known,
             leaderless: HashSet::new(),
             waiting: VecDeque::new(),
+            wake: Wake::default(),
             next_list: Instant::now() + PAUSE,
             told_lost: 0,
             counts: ["fork", "exec", "exit"]
@@ -88,14 +92,13 @@ impl ProcSensor {
         })
     }
 
-    fn wait(&mut self, wait: Duration) -> Result<(), SensorError> {
-        match &self.processes {
-            Processes::Connector(connector) => {
-                connector.wait(wait).map_err(|source| refused("the process connector", source))?;
-            }
-            Processes::Walk(..) => std::thread::sleep(wait),
-        }
-        Ok(())
+    /// True when what we were told to wake on ended the wait.
+    fn wait(&mut self, wait: Duration) -> Result<bool, SensorError> {
+        let connector = match &self.processes {
+            Processes::Connector(connector) => Some(connector.as_fd()),
+            Processes::Walk(..) => None,
+        };
+        self.wake.wait(connector.as_slice(), wait).map_err(|source| refused("the process connector", source))
     }
 
     /// Records that the connector has.
@@ -226,12 +229,12 @@ impl Source for ProcSensor {
         let until = Instant::now() + wait;
         while self.waiting.is_empty() {
             let end = until.min(self.next_list);
-            self.wait(end.saturating_duration_since(Instant::now()))?;
+            let is_woken = self.wait(end.saturating_duration_since(Instant::now()))?;
             let mut found = Vec::new();
             self.read_records(&mut found)?;
             self.read_lists(&mut found)?;
             self.waiting.extend(found);
-            if Instant::now() >= until {
+            if is_woken || Instant::now() >= until {
                 break;
             }
         }
@@ -239,6 +242,10 @@ impl Source for ProcSensor {
         let count = self.waiting.len().min(BATCH);
         out.extend(self.waiting.drain(..count).map(|what| Event { at_ms, what }));
         Ok(())
+    }
+
+    fn wake_on(&mut self, fd: OwnedFd) {
+        self.wake.on(fd);
     }
 
     fn counts(&self) -> Vec<HookCount> {
