@@ -133,11 +133,11 @@ pub(super) fn stop(process: &Process) -> Option<(&'static str, String)> {
             .split_whitespace()
             .map(|word| word.trim_matches(['"', '\'']))
             .skip_while(|word| CARRIERS.contains(&base_name(word)) || word.contains('='));
-        let mut verb = base_name(words.next()?);
+        let mut verb = words.next()?;
         let rest: Vec<&str> = words.collect();
         let mut rest = rest.as_slice();
         // `sh -c "command"` and `sh script`: the word after the shell and its switches is the command.
-        while matches!(verb, "sh" | "bash" | "dash" | "ash" | "zsh") {
+        while matches!(base_name(verb), "sh" | "bash" | "dash" | "ash" | "zsh") {
             let at = rest.iter().position(|word| !word.starts_with('-'))?;
             verb = rest.get(at).copied()?;
             rest = rest.get(at.saturating_add(1)..)?;
@@ -162,10 +162,15 @@ fn is_stop(agent: &Agent, verb: &str, rest: &[&str]) -> bool {
         }
         "killall" | "pkill" | "kill" | "skill" => rest.iter().any(|word| names(&word)),
         "rm" | "mv" | "unlink" | "shred" | "chattr" => rest.iter().any(|word| in_folder(&word)),
-        // The vendor's own way out.
+        // The vendor's own way out, fetched or run where it lies.
+        "curl" | "wget" => {
+            let is_exit =
+                |word: &&str| word.contains("uninst") && agent.units.iter().any(|unit| word.contains(unit));
+            rest.iter().any(is_exit)
+        }
         script => {
-            let is_exit = script.contains("uninst") || rest.iter().any(|word| word.contains("uninst"));
-            is_exit && std::iter::once(&verb).chain(rest).any(|word| in_folder(&word) || names(&word))
+            script.contains("uninst")
+                && std::iter::once(&verb).chain(rest).any(|word| in_folder(&word) || names(&word))
         }
     }
 }
@@ -207,6 +212,7 @@ mod tests {
         assert_eq!(stopped(&["sh", "-c", "cd /; rm -rf /usr/local/qcloud/YunJing/*"]), Some("YunJing"));
         assert_eq!(stopped(&["bash", "/usr/local/qcloud/stargate/admin/uninstall.sh"]), Some("qcloud"));
         assert_eq!(stopped(&["/opt/bcm-agent/uninstall.sh"]), Some("bcm-agent"));
+        assert_eq!(stopped(&["wget", "http://a.invalid/aegis/uninstall.sh"]), Some("aegis"));
         assert_eq!(stopped(&["killall", "minesweep"]), Some("minesweep"));
     }
 
@@ -216,6 +222,7 @@ mod tests {
             &["systemctl", "status", "aegis"][..],
             &["systemctl", "restart", "aegis"],
             &["ls", "/usr/local/aegis"],
+            &["cat", "/usr/local/aegis/uninstall.sh"],
             &["rm", "-rf", "/usr/local/aegis-old"],
             &["grep", "uninstall", "/tmp/x"],
             &["pkill", "aegis2"],
