@@ -6,6 +6,7 @@
 mod fields;
 mod flow_step;
 mod log_step;
+mod stdio_step;
 mod steps;
 
 use std::{collections::BTreeMap, sync::Arc};

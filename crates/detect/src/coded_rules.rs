@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// Ids of all rules that code matches, by the module that does.
-const CODED: [&[&str]; 2] = [&crate::access::RULES, &crate::hiding::RULES];
+const CODED: &[&[&str]] =
+    &[&crate::access::RULES, &crate::hiding::RULES, crate::commands::IDS, crate::spread::IDS];
 
 /// What content says of them.
 #[derive(Clone, Debug, Default)]

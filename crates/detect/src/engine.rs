@@ -4,12 +4,14 @@
 //! and what found no room is counted.
 
 mod absorb;
+mod commands;
 mod hiding;
 mod load;
 mod matched;
 mod logs;
 mod process;
 mod said;
+mod spread;
 mod told;
 
 use std::{
@@ -22,6 +24,7 @@ use minesweep_model::{
 };
 
 use crate::{
+    commands::recent::{Pastes, Recent},
     access::Access,
     doors::Doors,
     dossiers::Dossiers,
@@ -31,6 +34,7 @@ use crate::{
     rules::Rules,
     settings::Settings,
     sigma::Correlator,
+    spread::Spread,
     tree::{Activity, Tree},
     writes::Writes,
 };
@@ -70,6 +74,8 @@ pub struct Losses {
     pub forged_lines: u64,
     /// Groups and events of correlations.
     pub correlated: u64,
+    /// Sessions and ports whose connections were counted.
+    pub spread: u64,
 }
 
 /// The detection engine of one host.
@@ -85,6 +91,10 @@ pub struct Engine {
     hidden: HiddenTime,
     sustained: SustainedLoad,
     looks: Looks,
+    /// What lately ran and was fetched.
+    recent: Recent,
+    pastes: Pastes,
+    spread: Spread,
     access: Access,
     forged_lines: u64,
     /// What was told of connections whose process is not known.
@@ -113,6 +123,9 @@ impl Engine {
             hidden: HiddenTime::default(),
             sustained: SustainedLoad::default(),
             looks: Looks::default(),
+            recent: Recent::default(),
+            pastes: Pastes::default(),
+            spread: Spread::default(),
             access: Access::default(),
             forged_lines: 0,
             unowned: Activity::default(),
@@ -134,37 +147,55 @@ impl Engine {
             What::Host(host) => self.host = host.clone(),
             What::Running(process) => self.running(process, at_ms, &mut out),
             What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
-            What::Exec(process) => self.exec(process, at_ms, &mut out),
-            What::Exit { process } => self.exit(*process, at_ms, &mut out),
+            What::Exec(process) => {
+                self.exec(process, at_ms, &mut out);
+                self.command(process, at_ms, &mut out);
+            }
+            What::Exit { process } => {
+                self.command_ended(*process, at_ms);
+                self.exit(*process, at_ms, &mut out);
+            }
             What::Connect(flow) => {
                 self.doors.connected(flow);
                 self.opened(flow);
+                self.command_connects(flow, at_ms, &mut out);
+                self.spreads(flow, at_ms, &mut out);
             }
             What::Accept(flow) => {
                 self.doors.accepted(flow, at_ms);
                 self.opened(flow);
+                self.is_scanned(flow, at_ms, &mut out);
             }
             What::Closed { cookie } => {
                 self.tell_greeting(*cookie, at_ms, &mut out);
                 self.flows.close(*cookie);
+                self.spread.closed(*cookie);
             }
-            What::Said(said) => self.said(said, at_ms, &mut out),
+            What::Said(said) => {
+                self.said(said, at_ms, &mut out);
+                self.spread_said(said, at_ms, &mut out);
+            }
             What::Rounding(rounding) => self.rounding(rounding, at_ms, &mut out),
             What::Cpu(sample) => self.cpu(sample, at_ms, &mut out),
             What::Gpu(use_of) => self.gpu(use_of, at_ms, &mut out),
             What::BigMap(map) => self.big_map(map, at_ms, &mut out),
             What::MsrWrite(write) => self.msr_write(write, at_ms, &mut out),
             What::SettingWrite(write) => self.setting_write(write, at_ms, &mut out),
-            What::Looked(looked) => self.looked(looked, at_ms, &mut out),
+            What::Looked(looked) => {
+                self.looked(looked, at_ms, &mut out);
+                self.stdio(looked, at_ms, &mut out);
+            }
             What::Hiding(sign) => self.hiding(sign, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.
             What::File(event) => {
                 self.writes.note(&self.tree, event, at_ms);
                 self.hiding_file(event, at_ms, &mut out);
+                self.command_file(event, at_ms, &mut out);
             }
             What::Log(line) => self.log(line, at_ms, &mut out),
-            What::Bytes(_) | What::Lost(_) => {}
+            What::Bytes(bytes) => self.spread_bytes(bytes),
+            What::Lost(_) => {}
         }
         if is_news {
             self.matched(event, &mut out);
@@ -189,6 +220,7 @@ impl Engine {
             logins: self.access.lost(),
             forged_lines: self.forged_lines,
             correlated: self.correlator.lost,
+            spread: self.spread.lost,
         }
     }
 

@@ -9,6 +9,9 @@ const AGAIN_MS: u64 = 5 * 60_000;
 /// Most looks in a minute over all processes; one reads up to some tens of MiB.
 const PER_MINUTE: u32 = 60;
 
+/// Looks at the descriptors of one shell before it is let be: the connection may come after it.
+const STDIO_LIMIT: u8 = 3;
+
 /// Why to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -16,6 +19,8 @@ pub(crate) enum Reason {
     Hint,
     /// It mines, and pool or wallet are not known.
     Strong,
+    /// A shell may have its input from a connection.
+    Stdio,
 }
 
 /// Looks asked for in this minute.
@@ -39,6 +44,7 @@ impl Looks {
         let last_ms = match reason {
             Reason::Hint => activity.looked.hint_ms.max(activity.looked.strong_ms),
             Reason::Strong => activity.looked.strong_ms,
+            Reason::Stdio => activity.looked.stdio_ms.filter(|_| activity.looked.stdio >= STDIO_LIMIT),
         };
         if last_ms.is_some_and(|last_ms| at_ms.saturating_sub(last_ms) < AGAIN_MS) {
             return None;
@@ -55,6 +61,10 @@ impl Looks {
         match reason {
             Reason::Hint => activity.looked.hint_ms = Some(at_ms),
             Reason::Strong => activity.looked.strong_ms = Some(at_ms),
+            Reason::Stdio => {
+                activity.looked.stdio_ms = Some(at_ms);
+                activity.looked.stdio = activity.looked.stdio.saturating_add(1);
+            }
         }
         Some(key)
     }

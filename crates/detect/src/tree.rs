@@ -40,6 +40,9 @@ pub(crate) struct Looked {
     pub(crate) hint_ms: Option<u64>,
     /// For a strong detection that lacks pool or wallet.
     pub(crate) strong_ms: Option<u64>,
+    /// For the descriptors of a shell, and how often.
+    pub(crate) stdio_ms: Option<u64>,
+    pub(crate) stdio: u8,
 }
 
 /// What one process was seen to do since it became this program.

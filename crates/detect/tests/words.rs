@@ -101,6 +101,7 @@ fn looked(pid: u32) -> What {
         maps_bytes: vec![(2336 << 20) + 8192],
         rwx_maps: 2,
         unread: Vec::new(),
+        stdio: Vec::new(),
     }))
 }
 

@@ -349,6 +349,53 @@ pub struct Looked {
     pub rwx_maps: u32,
     /// What could not be read, and why.
     pub unread: Vec<String>,
+    /// Standard input, output and errors of a shell or interpreter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stdio: Vec<Stdio>,
+}
+
+/// Where one of the first three descriptors of a process leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stdio {
+    /// 0, 1 or 2.
+    pub fd: u32,
+    /// What it is.
+    pub kind: StdioKind,
+    /// The other end of the connection that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<SocketAddr>,
+    /// Processes that hold the other end of the pipe or terminal, and a connection besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<Relay>,
+}
+
+/// What a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StdioKind {
+    /// A TCP connection.
+    Tcp,
+    /// Another socket.
+    Socket,
+    /// A pipe, with or without a name.
+    Pipe,
+    /// A terminal that a process serves.
+    Pty,
+    /// Anything else: a file, a console, nothing.
+    Other,
+}
+
+/// A process between a shell and a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Which process.
+    pub process: ProcessKey,
+    /// Path of its executable.
+    pub exe: String,
+    /// The other end of its connection.
+    pub remote: SocketAddr,
+    /// It was connected to: something listens on our end's port.
+    pub is_accepted: bool,
 }
 
 /// Where a clue stood.

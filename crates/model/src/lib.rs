@@ -22,7 +22,8 @@ pub use bytes::Bytes;
 pub use detection::{Attack, Detection, Evidence, Group, Severity};
 pub use event::{
     BigMap, Blind, Clue, ClueSource, CpuSample, Event, FileAct, FileEvent, FileHit, Flow, FlowBytes, GpuUse,
-    HookCount, Host, LogLine, Looked, MsrWrite, ProcessCpu, Protocol, Rounding, SettingWrite, What,
+    HookCount, Host, LogLine, Looked, MsrWrite, ProcessCpu, Protocol, Relay, Rounding, SettingWrite, Stdio,
+    StdioKind, What,
 };
 pub use gpu_round::{DEVICE_BYTES, GpuRound, ROUND_BYTES, ROUND_SOCKET, ROUND_USES, RoundUse};
 pub use hiding::{HidingFact, HidingSign, Owner, ProcMount};

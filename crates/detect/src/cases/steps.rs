@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::flow_step::{self, FlowStep};
 use super::log_step::LogStep;
+use super::stdio_step::StdioStep;
 
 /// The agent's pid in cases.
 pub(super) const OWN_PID: u32 = 999;
@@ -213,6 +214,9 @@ struct SettingStep {
 struct LookedStep {
     pid: Option<u32>,
     exe: Option<String>,
+    argv: Vec<String>,
+    parent: Option<u32>,
+    stdio: Vec<StdioStep>,
     peers: Vec<SocketAddr>,
     pools: Vec<String>,
     wallets: Vec<String>,
@@ -432,6 +436,8 @@ impl LookedStep {
         let process = ProcessStep {
             pid: self.pid.unwrap_or(PID),
             exe: self.exe.clone().unwrap_or_else(|| ProcessStep::default().exe),
+            argv: self.argv.clone(),
+            parent: self.parent.unwrap_or(1),
             ..ProcessStep::default()
         };
         let path = self.hit_path.clone().unwrap_or_else(|| process.exe.clone());
@@ -447,6 +453,7 @@ impl LookedStep {
             maps_bytes: self.maps_mib.iter().map(|mib| mib << 20).collect(),
             rwx_maps: self.rwx_maps,
             unread: Vec::new(),
+            stdio: self.stdio.iter().map(StdioStep::stdio).collect(),
         }))
     }
 }

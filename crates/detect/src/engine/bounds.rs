@@ -91,6 +91,7 @@ fn looked(pid: u32, number: u64, small: u32) -> Looked {
         maps_bytes: vec![number, u64::MAX, 0],
         rwx_maps: small,
         unread: Vec::new(),
+        stdio: Vec::new(),
     }
 }
 

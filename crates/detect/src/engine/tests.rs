@@ -413,6 +413,7 @@ fn look_result(clues: Vec<minesweep_model::Clue>, peers: &[&str]) -> Event {
             maps_bytes: Vec::new(),
             rwx_maps: 0,
             unread: Vec::new(),
+            stdio: Vec::new(),
         })),
     )
 }

@@ -50,7 +50,7 @@ impl Engine {
         if let Some((id, key)) = id.zip(hit.subject) {
             self.enter(id, key, Some(hit), at_ms);
         }
-        if !self.is_first_hit(hit) {
+        if self.is_pasted(hit, at_ms) || !self.is_first_hit(hit) {
             if let Some(dossier) = id.and_then(|id| self.dossiers.get_mut(id)) {
                 dossier.fold();
             }

@@ -7,6 +7,7 @@
 mod files;
 mod maps;
 mod memory;
+mod stdio;
 
 use std::{io, ops::Range};
 
@@ -119,9 +120,13 @@ pub fn look(key: ProcessKey, limits: LookLimits, sink: &mut dyn FnMut(Piece<'_>)
             unread.push(format!("memory: {error}"));
         }
     }
+    let stdio = stdio::of(&folder, key.pid).unwrap_or_else(|error| {
+        unread.push(format!("descriptors: {error}"));
+        Vec::new()
+    });
     unread.truncate(MAX_UNREAD);
     let (maps_bytes, rwx_maps) = (maps.sizes_bytes, maps.rwx);
-    Ok(Looked { process, peers, clues: Vec::new(), hits: Vec::new(), sha256, maps_bytes, rwx_maps, unread })
+    Ok(Looked { process, peers, clues: Vec::new(), hits: Vec::new(), sha256, maps_bytes, rwx_maps, unread, stdio })
 }
 
 fn read_maps(folder: &Folder) -> io::Result<Maps> {

@@ -161,7 +161,7 @@ fn inodes(folder: &Folder, each: &mut dyn FnMut(u64)) -> io::Result<()> {
 }
 
 /// The number in `socket:[123]` or `net:[123]`.
-fn bracketed(link: &[u8], prefix: &[u8]) -> Option<u64> {
+pub(crate) fn bracketed(link: &[u8], prefix: &[u8]) -> Option<u64> {
     let digits = link.strip_prefix(prefix)?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
