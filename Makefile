@@ -11,7 +11,7 @@ TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 nftables 
 
 # The one program that loads a library (NVIDIA's) is dynamic, so it has a target folder of its own.
 NVML_OUT    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/dynamic
-NVML_FROM   := $(wildcard crates/nvml/src/*.rs) crates/nvml/Cargo.toml crates/model/src/gpu_round.rs crates/model/src/text.rs
+NVML_FROM   := $(wildcard crates/nvml/src/*.rs) crates/nvml/Cargo.toml crates/model/src/gpu_round.rs crates/model/src/text.rs Cargo.lock
 
 .PHONY: run build test check bench quiet console nvml randomx needs needs-root needs-build needs-test
 
