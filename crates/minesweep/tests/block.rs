@@ -145,9 +145,9 @@ fn machine() -> BTreeMap<&'static str, String> {
 /// Every control group but those of systemd's units, which come and go by themselves; of the units those below our own
 /// group and those that bear our name.
 const CGROUPS: &str = r#"
-own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
-find /sys/fs/cgroup -type d | sort | awk -v own="${own%/}/" \
-    'index($0, own) == 1 && own != "/sys/fs/cgroup/" || /minesweep/ || !/\.(service|scope|slice|mount|socket|swap)(\/|$)/'
+own=$(sed -n 's/^0:://p' /proc/self/cgroup)/
+find /sys/fs/cgroup -type d | sort | awk -v own="$own" \
+    'own != "//" && index($0, own) || /minesweep/ || !/\.(service|scope|slice|mount|socket|swap)(\/|$)/'
 "#;
 
 #[test]
