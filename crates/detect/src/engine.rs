@@ -7,8 +7,8 @@ mod absorb;
 mod commands;
 mod hiding;
 mod load;
-mod matched;
 mod logs;
+mod matched;
 mod process;
 mod said;
 mod spread;
@@ -24,8 +24,8 @@ use minesweep_model::{
 };
 
 use crate::{
-    commands::recent::{Pastes, Recent},
     access::Access,
+    commands::recent::{Pastes, Recent},
     doors::Doors,
     dossiers::Dossiers,
     flows::Flows,
@@ -147,14 +147,8 @@ impl Engine {
             What::Host(host) => self.host = host.clone(),
             What::Running(process) => self.running(process, at_ms, &mut out),
             What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
-            What::Exec(process) => {
-                self.exec(process, at_ms, &mut out);
-                self.command(process, at_ms, &mut out);
-            }
-            What::Exit { process } => {
-                self.command_ended(*process, at_ms);
-                self.exit(*process, at_ms, &mut out);
-            }
+            What::Exec(process) => self.exec(process, at_ms, &mut out),
+            What::Exit { process } => self.exit(*process, at_ms, &mut out),
             What::Connect(flow) => {
                 self.doors.connected(flow);
                 self.opened(flow);
@@ -181,10 +175,7 @@ impl Engine {
             What::BigMap(map) => self.big_map(map, at_ms, &mut out),
             What::MsrWrite(write) => self.msr_write(write, at_ms, &mut out),
             What::SettingWrite(write) => self.setting_write(write, at_ms, &mut out),
-            What::Looked(looked) => {
-                self.looked(looked, at_ms, &mut out);
-                self.stdio(looked, at_ms, &mut out);
-            }
+            What::Looked(looked) => self.looked(looked, at_ms, &mut out),
             What::Hiding(sign) => self.hiding(sign, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.

@@ -6,6 +6,8 @@
 
 mod code;
 mod decode;
+mod fetching;
+mod filters;
 mod programs;
 mod run;
 mod shell;

@@ -2,45 +2,13 @@
 
 use super::{
     Fetch, Found, decode,
+    fetching::Fetching,
+    filters::{echo, filter, printf},
     run::{Done, Run, Streams},
     tools::{self, Language, Wrapper},
     value::{UNKNOWN, Value},
 };
 use crate::tree::base_name;
-
-/// Words after which the next word belongs to the option, for tools that fetch.
-const FETCH_TAKES: [&str; 30] = [
-    "-H",
-    "-A",
-    "-e",
-    "-x",
-    "-u",
-    "-d",
-    "-X",
-    "-m",
-    "-w",
-    "-b",
-    "-c",
-    "-F",
-    "-K",
-    "-U",
-    "-T",
-    "-t",
-    "-P",
-    "-E",
-    "--connect-timeout",
-    "--retry",
-    "--max-time",
-    "--header",
-    "--user-agent",
-    "--proxy",
-    "--data",
-    "--cacert",
-    "--timeout",
-    "--tries",
-    "--resolve",
-    "--retry-delay",
-];
 
 impl Run {
     /// Follows one program.
@@ -295,16 +263,6 @@ impl Run {
                 }
                 Value::default()
             }
-            "cp" | "mv" | "ln" | "install" => {
-                self.copies(name, args);
-                Value::default()
-            }
-            "tee" => {
-                for arg in args.iter().filter(|arg| !arg.text.starts_with('-')).take(8) {
-                    self.write(&arg.text, input.clone());
-                }
-                input.clone()
-            }
             "crontab" if has(args, "-") || args.is_empty() => {
                 self.crontab(input);
                 Value::default()
@@ -312,9 +270,24 @@ impl Run {
             "docker" | "podman" | "nerdctl" | "kubectl" | "crictl" | "lxc-attach" | "systemd-run" => {
                 self.inside(args, input)
             }
+            name => {
+                self.noted(name, args, input);
+                filter(self, name, args, input)
+            }
+        }
+    }
+
+    /// What a line does to files, and tools that ask many machines.
+    fn noted(&mut self, name: &str, args: &[Value], input: &Value) {
+        match name {
+            "cp" | "mv" | "ln" | "install" => self.copies(name, args),
+            "tee" => {
+                for arg in args.iter().filter(|arg| !arg.text.starts_with('-')).take(8) {
+                    self.write(&arg.text, input.clone());
+                }
+            }
             name if tools::is_scanner(name) => {
                 self.find(Found::Scanner { tool: name.to_owned(), target: target(args) });
-                Value::unknown()
             }
             "apt" | "apt-get" | "yum" | "dnf" | "apk" | "zypper" | "pacman" => {
                 let scanner = args.iter().find(|arg| tools::is_scanner(&arg.text) && arg.text != "nmap");
@@ -322,9 +295,8 @@ impl Run {
                 if let Some(scanner) = scanner.filter(|_| is_install) {
                     self.find(Found::ScannerInstalled { tool: scanner.text.clone() });
                 }
-                Value::unknown()
             }
-            name => filter(self, name, args, input),
+            _other => {}
         }
     }
 
@@ -441,165 +413,8 @@ fn utf16_base64(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(text.into_bytes())
 }
 
-/// What a tool that fetches was told.
-pub(super) struct Fetching {
-    pub(super) url: Option<String>,
-    pub(super) to: Option<String>,
-    /// The certificate is not looked at.
-    pub(super) is_unchecked: bool,
-}
-
-impl Fetching {
-    pub(super) fn parse(name: &str, args: &[Value]) -> Self {
-        let is_wget = !name.contains("curl");
-        let mut parsed = Self { url: None, to: None, is_unchecked: false };
-        let (mut keeps_name, mut is_stdout, mut address) = (is_wget, false, None);
-        let mut rest = args.iter();
-        while let Some(arg) = rest.next() {
-            let text = arg.text.as_str();
-            let short = text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && !rest.is_empty());
-            let letter = if is_wget { 'O' } else { 'o' };
-            if let Some((_, file)) = short.and_then(|short| short.split_once(letter)) {
-                let file =
-                    if file.is_empty() { rest.next().map_or("", |arg| arg.text.as_str()) } else { file };
-                is_stdout = file == "-" || file == "/dev/stdout";
-                parsed.to = Some(file.to_owned()).filter(|_| !is_stdout);
-            } else if FETCH_TAKES.contains(&text) {
-                rest.next();
-            } else if matches!(text, "--output" | "--output-document") {
-                parsed.to = rest.next().map(|arg| arg.text.clone());
-            } else if let Some(file) =
-                text.strip_prefix("--output=").or_else(|| text.strip_prefix("--output-document="))
-            {
-                is_stdout = file == "-";
-                parsed.to = Some(file.to_owned()).filter(|_| !is_stdout);
-            } else if let Some(short) = short {
-                keeps_name |= short.contains('O') || short.contains('J');
-                parsed.is_unchecked |= !is_wget && short.contains('k');
-            } else if text.starts_with("--") {
-                keeps_name |= text == "--remote-name";
-                parsed.is_unchecked |= matches!(text, "--insecure" | "--no-check-certificate");
-            } else if text.contains("://") {
-                parsed.url.get_or_insert_with(|| text.to_owned());
-            } else if !text.is_empty() {
-                address.get_or_insert_with(|| text.to_owned());
-            }
-        }
-        parsed.url = parsed.url.or(address);
-        if parsed.to.is_none() && keeps_name && !is_stdout {
-            let named = parsed.url.as_deref().map(|url| url.split(['?', '#']).next().unwrap_or(url));
-            parsed.to = named.map(base_name).filter(|name| !name.is_empty()).map(str::to_owned);
-        }
-        parsed
-    }
-}
-
-fn has(args: &[Value], wanted: &str) -> bool {
+pub(super) fn has(args: &[Value], wanted: &str) -> bool {
     args.iter().any(|arg| arg.text == wanted)
-}
-
-fn echo(args: &[Value]) -> Value {
-    let is_option = |arg: &&Value| {
-        arg.text
-            .strip_prefix('-')
-            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| "neE".contains(c)))
-    };
-    let options: String = args.iter().take_while(is_option).map(|arg| arg.text.as_str()).collect();
-    let mut out = Value::default();
-    for (index, arg) in args.iter().skip_while(is_option).enumerate() {
-        if index > 0 {
-            out.push(&Value::known(" "));
-        }
-        out.push(arg);
-    }
-    if options.contains('e') && out.text.contains('\\') {
-        return escaped(&out);
-    }
-    if !options.contains('n') {
-        out.push(&Value::known("\n"));
-    }
-    out
-}
-
-fn escaped(value: &Value) -> Value {
-    let mut out = value.with_text(decode::backslashes(&value.text));
-    // A line end or a tab is everyday; letters written as numbers are not.
-    if ["\\x", "\\0", "\\1", "\\u"].iter().any(|sign| value.text.matches(sign).count() >= 4) {
-        out.decoded.insert("escapes");
-    }
-    out
-}
-
-fn printf(args: &[Value]) -> Value {
-    let Some((format, args)) = args.split_first() else { return Value::default() };
-    let mut out = Value::default();
-    let mut args = args.iter();
-    let mut pieces = format.text.split('%');
-    out.push(&escaped(&format.with_text(pieces.next().unwrap_or_default().to_owned())));
-    for piece in pieces {
-        let kind = piece.chars().next();
-        let rest = piece.get(kind.map_or(0, char::len_utf8)..).unwrap_or_default();
-        match kind {
-            Some('b') => args.next().into_iter().for_each(|arg| out.push(&escaped(arg))),
-            Some(_) => args.next().into_iter().for_each(|arg| out.push(arg)),
-            None => {}
-        }
-        out.push(&escaped(&format.with_text(rest.to_owned())));
-    }
-    out
-}
-
-/// Programs between others: those that decode, and those whose output we do not know but where it came from.
-fn filter(run: &Run, name: &str, args: &[Value], input: &Value) -> Value {
-    let file = || {
-        let arg = args.iter().find(|arg| !arg.text.starts_with('-') && !arg.text.is_empty())?;
-        Some(run.read(&arg.text))
-    };
-    let is_text =
-        |decoder: fn(&str) -> Option<Vec<u8>>| move |bytes: &[u8]| decoder(std::str::from_utf8(bytes).ok()?);
-    let text = || file().unwrap_or_else(|| input.clone());
-    let short = |letter: char| {
-        args.iter()
-            .any(|arg| arg.text.starts_with('-') && !arg.text.starts_with("--") && arg.text.contains(letter))
-    };
-    let is_decoding = short('d') || short('D') || has(args, "--decode");
-    match name {
-        "cat" | "tac" | "dd" | "head" | "tail" if args.is_empty() || has(args, "-") => input.clone(),
-        "cat" => text(),
-        "base64" if is_decoding => text().decode("base64", is_text(decode::base64)),
-        "base32" if is_decoding => text().decode("base32", is_text(decode::base32)),
-        "openssl" if is_decoding && (has(args, "base64") || has(args, "-base64") || has(args, "-a")) => {
-            input.decode("base64", is_text(decode::base64))
-        }
-        "openssl" if is_decoding => input.decode("cipher", |_| None),
-        "xxd" if short('r') => text().decode("hex", is_text(decode::hex)),
-        "rev" => {
-            let lines = input.text.lines().map(|line| line.chars().rev().collect::<String>());
-            let mut out = input.with_text(lines.collect::<Vec<_>>().join("\n"));
-            out.decoded.insert("reversed");
-            out
-        }
-        "tr" => match args {
-            [option, set] if option.text == "-d" => input.with_text(decode::without(&input.text, &set.text)),
-            [from, to] if !from.text.starts_with('-') => {
-                let mut out = input.with_text(decode::exchange(&input.text, &from.text, &to.text));
-                // Only the case changed: everyday.
-                if !out.text.eq_ignore_ascii_case(&input.text) {
-                    out.decoded.insert("letters");
-                }
-                out
-            }
-            [] | [_] | [_, _] | [..] => input.with_text(UNKNOWN.to_string()),
-        },
-        "gunzip" | "zcat" => text().decode("gzip", decode::gzip),
-        "gzip" if is_decoding => text().decode("gzip", decode::gzip),
-        "sed" | "awk" | "cut" | "head" | "tail" | "tac" | "grep" | "sort" | "dd" | "iconv" | "pv" | "tar" => {
-            let mut out = input.with_text(UNKNOWN.to_string());
-            out.mark(&file().unwrap_or_default());
-            out
-        }
-        _other => Value::unknown(),
-    }
 }
 
 fn is_number(text: &str) -> bool {

@@ -104,8 +104,8 @@ impl Recent {
         let together = |other: &&Child| {
             let is_near = child.at_ms.saturating_sub(other.at_ms) <= TOGETHER_MS;
             // One that had ended before the other was started was not in a pipeline with it.
-            other.key != child.key && is_near && other.exited_ms.is_none_or(|ended| ended > child.started_ms)
-                || other.key != child.key && is_near && child.part == Part::Script
+            let has_met = other.exited_ms.is_none_or(|ended| ended > child.started_ms);
+            other.key != child.key && is_near && (has_met || child.part == Part::Script)
         };
         let held = self.children.held.get(&parent);
         let siblings = held.into_iter().flatten().filter(together).cloned().collect();

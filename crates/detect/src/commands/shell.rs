@@ -307,7 +307,7 @@ impl Parser<'_> {
     fn bodies(&mut self, script: &mut Script) {
         for end in std::mem::take(&mut self.delimiters) {
             let (mut body, mut line) = (String::new(), String::new());
-            while let Some(c) = self.rest.next() {
+            for c in self.rest.by_ref() {
                 if c != '\n' {
                     line.push(c);
                     continue;

@@ -79,11 +79,6 @@ impl Engine {
         self.tell_command(telling, at_ms, out);
     }
 
-    /// A process ended: whoever starts now was not in a pipeline with it.
-    pub(super) fn command_ended(&mut self, key: ProcessKey, at_ms: u64) {
-        self.recent.exit(key, at_ms);
-    }
-
     /// A process opened a connection: shells beside or below it may be on it.
     pub(super) fn command_connects(&mut self, flow: &Flow, at_ms: u64, out: &mut Vec<Output>) {
         let Some(key) = flow.process.filter(|_| flow.protocol == Protocol::Tcp) else { return };
@@ -439,7 +434,7 @@ fn spoken(process: &Process) -> Vec<String> {
 
 /// What a child of a shell may be in a pipeline.
 fn part_of(process: &Process, understood: &Understood) -> Option<Part> {
-    let name = commands::plain_name(&process.exe);
+    let name = base_name(&process.exe);
     let args = process.argv.get(1..).unwrap_or_default();
     let is_decoding = || args.iter().any(|arg| arg.starts_with("-d") || arg == "-D" || arg == "--decode");
     let script = renamed::script(process);

@@ -55,6 +55,7 @@ impl Engine {
         self.come_back(process, at_ms, out);
         self.arguments(process, at_ms, out);
         self.hiding_names(process, at_ms, out);
+        self.command(process, at_ms, out);
     }
 
     /// A child of a process that mines takes part until it becomes another program.
@@ -70,6 +71,7 @@ impl Engine {
 
     pub(super) fn exit(&mut self, key: ProcessKey, at_ms: u64, out: &mut Vec<Output>) {
         self.hidden.exit();
+        self.recent.exit(key, at_ms);
         self.tree.exit(key);
         if let Some(id) = self.dossiers.exit(key) {
             self.review(id, at_ms, out);
@@ -216,6 +218,7 @@ impl Engine {
         }
         self.hits(looked, at_ms, out);
         self.memory(key, at_ms, out);
+        self.stdio(looked, at_ms, out);
     }
 
     fn hits(&mut self, looked: &Looked, at_ms: u64, out: &mut Vec<Output>) {
