@@ -42,6 +42,8 @@ struct EvidenceObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<ContainerObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     dst_endpoint: Option<Endpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Device<'a>>,
@@ -94,10 +96,15 @@ fn evidences<'a>(detection: &'a Detection, host: &'a Host, lang: Lang) -> Vec<Ev
 fn subject<'a>(detection: &'a Detection, host: &'a Host) -> EvidenceObject<'a> {
     let is_machine = detection.subject.is_none() && detection.remote.is_none();
     let process = detection.subject.as_ref();
+    let remote = detection.remote.map(Endpoint::of);
+    // Who logs in comes from there.
+    let (src_endpoint, dst_endpoint) =
+        if detection.rule.starts_with("access.") { (remote, None) } else { (None, remote) };
     EvidenceObject {
         process: process.map(|process| ProcessObject::of(process, detection.parent.as_ref())),
         container: process.and_then(|process| process.container.as_ref()).and_then(ContainerObject::of),
-        dst_endpoint: detection.remote.map(Endpoint::of),
+        src_endpoint,
+        dst_endpoint,
         device: is_machine.then(|| Device::of(host)),
         ..EvidenceObject::default()
     }
