@@ -102,6 +102,7 @@ impl Correlator {
     }
 
     /// Groups and events held.
+    #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.groups.len(), self.events)
     }

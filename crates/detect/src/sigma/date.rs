@@ -59,8 +59,8 @@ pub(crate) fn utc(at_ms: u64) -> String {
 impl Date {
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if let Ok(number) = text.parse::<u64>() {
-            // Seconds until the year 5138; milliseconds from 1973.
+        if let Some(number) = text.parse::<u64>().ok().filter(|number| *number >= 100_000_000) {
+            // Seconds from 1973 until the year 5138, milliseconds after.
             return Some(Self::from_unix_ms(if number < 100_000_000_000 {
                 number.saturating_mul(1000)
             } else {

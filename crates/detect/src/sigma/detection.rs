@@ -40,6 +40,7 @@ fn selection(value: &Value, names: &mut Names) -> Result<Expr, String> {
         Value::Sequence(list) => {
             let parts = list.iter().map(|part| match part {
                 Value::Mapping(_) => map(part, names),
+                Value::Sequence(_) => Err("a value is a text, a number, true, false or null".to_owned()),
                 other => keyword(other, names),
             });
             parts.collect::<Result<_, _>>().map(Expr::Any)

@@ -69,7 +69,7 @@ pub(crate) fn head(section: &mut Section<'_>, names: &AttackNames) -> Result<Hea
     let id = match (&own, &sigma_id) {
         (Some(own), _) => own.id.clone(),
         (None, Some(id)) => id.clone(),
-        (None, None) => return Err("it has no id".to_owned()),
+        (None, None) => named_by_title(&title),
     };
     let both = |text: &str| Text::new(text, text);
     let source = std::iter::once(author.as_str()).chain(references).filter(|part| !part.is_empty());
@@ -92,6 +92,16 @@ pub(crate) fn head(section: &mut Section<'_>, names: &AttackNames) -> Result<Hea
         own.fill(&mut content)?;
     }
     Ok(Head { content, sigma_id, name, is_own: own.is_some() })
+}
+
+/// Sigma makes the id optional: then the title has to do.
+fn named_by_title(title: &str) -> String {
+    let words: Vec<String> = title
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    format!("sigma:{}", words.join("-"))
 }
 
 fn limited(what: &str, text: &str) -> Result<String, String> {
