@@ -8,7 +8,10 @@ import { Demo, openBrowser, Visitor } from "./demo";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const INCIDENT = "/incidents/inc-7c1e9a40";
-const PAGES = ["/", "/incidents", INCIDENT];
+// A guessed password that ended in mining, and a Redis that did not.
+const GUESSED = "/incidents/inc-3f2a81c0";
+const REDIS = "/incidents/inc-b7d4e652";
+const PAGES = ["/", "/incidents", GUESSED, REDIS, INCIDENT];
 
 let demo: Demo;
 let browser: Browser;
@@ -194,8 +197,11 @@ describe("incidents", () => {
     await page.getByRole("link", { name: "Incidents" }).click();
     await page.getByText("app-worker (21877)").waitFor();
     await page.locator(".filters").getByText("Contained", { exact: true }).click();
-    await page.getByText("1 incident shown").waitFor();
+    await page.getByText("2 incidents shown").waitFor();
     expect(page.url()).toBe(`${origin}/incidents?state=contained`);
+    await page.locator(".filters").getByText("Intrusion", { exact: true }).click();
+    await page.getByText("1 incident shown").waitFor();
+    expect(page.url()).toBe(`${origin}/incidents?state=contained&about=intrusion`);
     await page.getByRole("searchbox").fill("nothing of the kind");
     await page.getByText("Nothing matches").waitFor();
     await page.getByRole("button", { name: "Clear search and filter" }).click();
@@ -229,6 +235,82 @@ describe("incidents", () => {
     await go(page, "/incidents/no-such");
     await page.getByText("This incident is not here").first().waitFor();
     await go(page, "/no-such-page");
+    expect(visitor.errors).toEqual([]);
+    await visitor.leave();
+  });
+});
+
+describe("an intrusion", () => {
+  it("without mining has a card, a sentence and no money", async () => {
+    const entered = Demo.start("--empty");
+    const visitor = await Visitor.arrive(browser);
+    const page = await visitor.login(demo);
+    const card = page.locator(".intrusion");
+    for (const words of ["192.0.2.44", "A service wrote a cron file", "/usr/bin/redis-server"]) {
+      await card.getByText(words, { exact: true }).waitFor();
+    }
+    expect(await card.locator(".stage-words").innerText()).toBe(
+      "Initial Access → Execution → Persistence → Discovery → Command and Control",
+    );
+    await page.getByText("1 intrusion without mining is open besides").waitFor();
+    await entered.firstLink();
+    await entered.pushFrom(page, "inc-b7d4e652");
+
+    const other = await Visitor.arrive(browser);
+    await other.login(entered);
+    await other.page.getByRole("heading", { name: "An intrusion is under way on web-01" }).waitFor();
+    expect(await other.page.title()).toBe("(1) web-01 – Minesweep");
+    await other.page.locator(".now .nothing").waitFor({ state: "detached" });
+    await other.page.getByRole("link", { name: "See why and what to do" }).click();
+    await other.page.locator(".entry").getByText("192.0.2.44", { exact: true }).waitFor();
+    for (const heading of ["How far it came", "What happened", "What to do", "Addresses", "Processes"]) {
+      await other.page.getByRole("heading", { name: heading }).waitFor();
+    }
+    for (const heading of ["Money", "Where it goes", "Why we think so"]) {
+      expect(await other.page.getByRole("heading", { name: heading }).count(), heading).toBe(0);
+    }
+    expect([...visitor.errors, ...other.errors]).toEqual([]);
+    await visitor.leave();
+    await other.leave();
+    await entered.stop();
+  });
+
+  it("is told step by step, with what was stopped, up to the miner it ended in", async () => {
+    const visitor = await Visitor.arrive(browser);
+    const page = await visitor.login(demo);
+    await go(page, GUESSED);
+    await page.locator(".entry").getByText("203.0.113.57", { exact: true }).waitFor();
+    expect(await page.locator(".moment .moment-head b").allInnerTexts()).toEqual([
+      "A password was guessed",
+      "A shell of root by sudo",
+      "A download was run at once",
+      "A cron line runs a file from a temporary folder",
+      "A library is loaded into every program",
+      "The command history was wiped",
+      "It speaks a mining protocol",
+    ]);
+    const first = page.locator(".moment").first();
+    await first.getByText("Way in").waitFor();
+    await first.getByText("T1110.001 Password Guessing").waitFor();
+    await page.locator(".stage", { hasText: "Impact" }).getByText("1 stopped").waitFor();
+    await page.getByRole("heading", { name: "Money" }).waitFor();
+    await page.getByRole("heading", { name: "Why we think so" }).waitFor();
+    // Advice leads to the step that it is about.
+    await page.getByRole("link", { name: "A library is loaded into every program" }).click();
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.locator(".stage", { hasText: "防御规避" }).getByText("1 步已阻止").waitFor();
+    expect(visitor.errors).toEqual([]);
+    await visitor.leave();
+  });
+
+  it("is found by where it came from", async () => {
+    const visitor = await Visitor.arrive(browser);
+    const page = await visitor.login(demo);
+    await go(page, "/incidents?about=intrusion&q=192.0.2.44");
+    await page.getByText("1 incident shown").waitFor();
+    const row = page.locator("tbody tr");
+    await row.getByText("Open", { exact: true }).waitFor();
+    expect(await row.innerText()).not.toMatch(/USD|%/);
     expect(visitor.errors).toEqual([]);
     await visitor.leave();
   });

@@ -59,6 +59,12 @@ export class Demo {
     this.child.stdin!.write(`${JSON.stringify(report)}\n`);
   }
 
+  // An incident of another demo, as the agent would tell it.
+  async pushFrom(page: Page, uid: string): Promise<void> {
+    const incident: unknown = await page.evaluate(async (uid) => (await fetch(`/api/incidents/${uid}`)).json(), uid);
+    this.push({ type: "incident", change: "created", incident });
+  }
+
   // The server ends when its stdin does.
   stop(): Promise<void> {
     return new Promise((resolve) => {

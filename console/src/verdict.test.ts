@@ -4,6 +4,8 @@ import { byGroup, doubt, verdict } from "./verdict";
 
 const mining = { ...overview().mining_now, incidents: 1, processes: 1, probability_max: 0.97 };
 
+const entered = { incidents: 1, worst: "high" as const, since_ms: NOW - 3_600_000, last_step_ms: NOW - 15 * 60_000 };
+
 describe("the verdict", () => {
   it("waits until a machine has named itself", () => {
     const host = { ...overview().host, name: "" };
@@ -23,6 +25,17 @@ describe("the verdict", () => {
     expect(verdict(overview({ mining_now: mining }), NOW)).toEqual({ kind: "mining", host: "web-01" });
   });
 
+  it("says intrusion when one is open, but mining first", () => {
+    const late = { ...entered, last_step_ms: NOW - 15 * 60_000 - 1 };
+    const unknown = { ...entered, last_step_ms: null };
+    const say = (intrusion_now: typeof entered | typeof unknown) => verdict(overview({ intrusion_now }), NOW);
+    expect(say(entered)).toEqual({ kind: "intrusion", host: "web-01", isUnderWay: true });
+    expect(say(late)).toEqual({ kind: "intrusion", host: "web-01", isUnderWay: false });
+    expect(say(unknown)).toMatchObject({ kind: "intrusion", isUnderWay: false });
+    expect(verdict(overview({ intrusion_now: entered, mining_now: mining }), NOW)).toMatchObject({ kind: "mining" });
+    expect(verdict(overview({ intrusion_now: entered }), NOW + 90_000)).toMatchObject({ kind: "silent", was: "intrusion" });
+  });
+
   it("does not call a machine clean that has been silent for over a minute", () => {
     expect(verdict(overview(), NOW + 60_000)).toMatchObject({ kind: "none" });
     expect(verdict(overview(), NOW + 60_001)).toEqual({ kind: "silent", host: "web-01", forMs: 60_001, was: "none" });
@@ -38,6 +51,10 @@ describe("evidence", () => {
       ["load", 0.1, 1],
     ]);
     expect(doubt(groups)).toBeCloseTo(0.09);
+  });
+
+  it("does not weigh what an intruder did besides mining", () => {
+    expect(byGroup([evidence("behaviour", 0), evidence("load", 0.1)]).map((group) => group.group)).toEqual(["load"]);
   });
 
   it("leaves all doubt when there is none", () => {

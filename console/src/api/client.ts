@@ -59,6 +59,7 @@ type Query<Path extends keyof paths> = paths[Path] extends { get: { parameters: 
 export type IncidentQuery = Query<"/api/incidents">;
 export type DetectionQuery = Query<"/api/detections">;
 export type StateFilter = NonNullable<IncidentQuery["state"]>;
+export type AboutFilter = NonNullable<IncidentQuery["about"]>;
 
 // Another site cannot send this header without asking the server first, and is then refused.
 const OURS = { header: { "x-minesweep": "1" } };

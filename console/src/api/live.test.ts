@@ -99,9 +99,8 @@ describe("the line", () => {
     expect(asked).toEqual(['"all"', '"all"', '"all"']);
   });
 
-  it("puts a changed incident on its page at once", () => {
+  it("asks at once for an incident that changed, and for the lists that hold it", () => {
     Line.last.says({ type: "incident", change: "updated", incident: { uid: "inc-1" } });
-    expect(caches.getQueryData(keys.incident("inc-1"))).toEqual({ uid: "inc-1" });
-    expect(asked).toEqual(['["incidents"]', '["overview"]']);
+    expect(asked).toEqual(['["incident","inc-1"]', '["incidents"]', '["overview"]']);
   });
 });

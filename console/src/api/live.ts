@@ -7,7 +7,7 @@ import type { QueryClient, QueryKey } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { api } from "./client";
 import { keys } from "./queries";
-import type { Incident, Load, Overview, Report } from "./types";
+import type { Load, Overview, Report } from "./types";
 
 export type LiveState = "connecting" | "live" | "reconnecting";
 
@@ -113,7 +113,7 @@ export class Live {
         this.askSoon(keys.overview);
         break;
       case "incident":
-        this.caches.setQueryData<Incident>(keys.incident(report.incident.uid), report.incident);
+        this.askSoon(keys.incident(report.incident.uid));
         this.askSoon(keys.incidents);
         this.askSoon(keys.overview);
         break;

@@ -1,6 +1,6 @@
 // What the pages ask for, under which name it is kept, and how much.
 import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
-import { ApiError, api, type StateFilter } from "./client";
+import { type AboutFilter, ApiError, api, type StateFilter } from "./client";
 import type { Severity } from "./types";
 
 // One page of a list; the server allows 200.
@@ -31,11 +31,18 @@ export const overviewQuery = queryOptions({
   refetchInterval: 60_000,
 });
 
-export const incidentsQuery = (state: StateFilter, q: string) =>
+// Which incidents a list holds.
+export interface Wanted {
+  state: StateFilter;
+  about: AboutFilter;
+  q: string;
+}
+
+export const incidentsQuery = ({ state, about, q }: Wanted) =>
   infiniteQueryOptions({
-    queryKey: [...keys.incidents, state, q],
+    queryKey: [...keys.incidents, state, about, q],
     queryFn: ({ signal, pageParam }) =>
-      api.incidents({ state, q: q === "" ? undefined : q, before: pageParam, limit: PAGE }, signal),
+      api.incidents({ state, about, q: q === "" ? undefined : q, before: pageParam, limit: PAGE }, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next ?? undefined,
   });

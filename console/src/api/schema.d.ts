@@ -65,7 +65,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One incident, whole. */
+        /** One incident, whole, and what its steps say. */
         get: operations["incident"];
         put?: never;
         post?: never;
@@ -264,6 +264,18 @@ export interface components {
             /** @description Value of `before` for the next page; absent on the last one. */
             next?: string | null;
         };
+        /** @description How it came in. */
+        Entry: {
+            /**
+             * Format: int64
+             * @description When, Unix milliseconds.
+             */
+            at_ms: number;
+            /** @description Where from. */
+            remote?: string | null;
+            /** @description One sentence: through which service, login or package, asked what, by whom. */
+            text: components["schemas"]["Text"];
+        };
         /** @description One thing a detection or verdict rests on. */
         Evidence: {
             /**
@@ -300,7 +312,7 @@ export interface components {
          * @description Independent kinds of evidence. Within one group only the strongest counts (docs/spec/verdict.md).
          * @enum {string}
          */
-        Group: "protocol" | "compute" | "tuning" | "file" | "clue" | "intel" | "load" | "evasion";
+        Group: "protocol" | "compute" | "tuning" | "file" | "clue" | "intel" | "load" | "evasion" | "behaviour";
         /** @description Records of one hook: made by the kernel, seen by us, lost and counted. `made == seen + lost` or it is a defect. */
         HookCount: {
             /** @description Hook, e.g. `exec`. */
@@ -345,13 +357,14 @@ export interface components {
             /** @description The sensor in use: `bpf` or `proc`. */
             sensor: string;
         };
-        /** @description A mining incident. */
+        /** @description Detections of one root cause: mining, what else an intruder did, or both. */
         Incident: {
             /**
              * Format: int64
              * @description Last change.
              */
             changed_ms: number;
+            entry?: null | components["schemas"]["Entry"];
             /** @description What the verdict rests on, strongest first, one entry for each rule. */
             evidence: components["schemas"]["Evidence"][];
             /** @description Detections, oldest first, at most 64; later ones of the same rule fold into the first. */
@@ -383,7 +396,7 @@ export interface components {
             since_ms: number;
             /** @description State. */
             state: components["schemas"]["IncidentState"];
-            /** @description One sentence: who mines, where to, how sure. */
+            /** @description One sentence: who mines, where to, how sure; else what was done. */
             title: components["schemas"]["Text"];
             /** @description Unique and the same on replay. */
             uid: string;
@@ -419,8 +432,17 @@ export interface components {
              * @description Hashes a second.
              */
             hash_rate_hs?: number | null;
+            /** @description It is about an intrusion, with or without mining. */
+            is_intrusion: boolean;
+            /** @description It is about mining. */
+            is_mining: boolean;
             /** @description Kind. */
             kind: components["schemas"]["Kind"];
+            /**
+             * Format: int64
+             * @description When its newest step was seen, Unix milliseconds; 0 without one.
+             */
+            last_step_ms: number;
             /**
              * Format: int64
              * @description When it was opened, Unix milliseconds.
@@ -446,9 +468,18 @@ export interface components {
              * @description First sign, Unix milliseconds.
              */
             since_ms: number;
+            /** @description Address that an intruder came from. */
+            source?: string | null;
+            /** @description ATT&CK tactics that were seen, in their order, e.g. `TA0001`. */
+            stages: string[];
             /** @description State. */
             state: components["schemas"]["IncidentState"];
-            /** @description Who mines, where to, how sure. */
+            /**
+             * Format: int32
+             * @description Findings that it holds.
+             */
+            steps: number;
+            /** @description Who mines, where to, how sure; else what was done. */
             title: components["schemas"]["Text"];
             /** @description Unique. */
             uid: string;
@@ -456,6 +487,12 @@ export interface components {
             wallet?: string | null;
             /** @description Worker. */
             worker?: string | null;
+            worst_step?: null | components["schemas"]["Text"];
+        };
+        /** @description An incident, whole, with what follows from its steps. */
+        IncidentView: components["schemas"]["Incident"] & {
+            /** @description What its steps say. */
+            story: components["schemas"]["Story"];
         };
         /** @description A page of incidents. */
         Incidents: {
@@ -463,6 +500,25 @@ export interface components {
             items: components["schemas"]["IncidentSummary"][];
             /** @description Value of `before` for the next page; absent on the last one. */
             next?: string | null;
+        };
+        /** @description Intrusions that nobody has closed yet, without those that mine: [`MiningNow`] holds these. */
+        IntrusionNow: {
+            /**
+             * Format: int64
+             * @description Open incidents.
+             */
+            incidents: number;
+            /**
+             * Format: int64
+             * @description Newest step of any, Unix milliseconds.
+             */
+            last_step_ms?: number | null;
+            /**
+             * Format: int64
+             * @description First sign of the oldest, Unix milliseconds.
+             */
+            since_ms?: number | null;
+            worst?: null | components["schemas"]["Severity"];
         };
         /**
          * @description What kind of mining.
@@ -564,7 +620,7 @@ export interface components {
             /** @description Worker. */
             worker?: string | null;
         };
-        /** @description What goes on now, summed over the open incidents. */
+        /** @description Mining that goes on now, summed over the open incidents that are about it. */
         MiningNow: {
             /**
              * Format: double
@@ -646,8 +702,10 @@ export interface components {
             counts: components["schemas"]["HookCount"][];
             /** @description The machine; empty fields until the agent has named it. */
             host: components["schemas"]["Host"];
+            /** @description Sum over the open incidents that are about nothing but an intrusion. */
+            intrusion_now: components["schemas"]["IntrusionNow"];
             load?: null | components["schemas"]["Load"];
-            /** @description Sum over the open incidents. */
+            /** @description Sum over the open incidents that are about mining. */
             mining_now: components["schemas"]["MiningNow"];
             /**
              * Format: int64
@@ -711,6 +769,11 @@ export interface components {
             is_hidden?: boolean;
             /** @description Which process. */
             key: components["schemas"]["ProcessKey"];
+            /**
+             * Format: int32
+             * @description The user that logged in where this process descends from, whoever it runs as now; `None` outside a login.
+             */
+            login_uid?: number | null;
             /** @description Where its bytes come from. */
             origin?: components["schemas"]["Origin"];
             /**
@@ -718,6 +781,11 @@ export interface components {
              * @description Parent's pid in the agent's namespace; 0 for none.
              */
             parent_pid: number;
+            /**
+             * Format: int32
+             * @description Pid of the leader of its session in the agent's namespace; 0 when unknown.
+             */
+            session?: number;
             /**
              * Format: int64
              * @description Start of the process, Unix milliseconds.
@@ -802,6 +870,40 @@ export interface components {
          * @enum {string}
          */
         Severity: "informational" | "low" | "medium" | "high" | "critical";
+        /** @description A stage that was seen. */
+        Stage: {
+            /**
+             * Format: int64
+             * @description First seen, Unix milliseconds.
+             */
+            first_ms: number;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Steps of the incident that belong to it.
+             */
+            steps: number;
+            /**
+             * Format: int32
+             * @description Of these, how many were done by a process that was stopped afterwards.
+             */
+            stopped: number;
+            /** @description Tactic, e.g. `TA0003`. */
+            tactic: string;
+        };
+        /** @description What the steps of an incident say, taken together. */
+        Story: {
+            entry?: null | components["schemas"]["Entry"];
+            /** @description It is about an intrusion, with or without mining. */
+            is_intrusion: boolean;
+            /** @description It is about mining. */
+            is_mining: boolean;
+            /** @description Address that the intruder came from. */
+            source?: string | null;
+            /** @description Stages that were seen, in the order of ATT&CK's tactics. */
+            stages: components["schemas"]["Stage"][];
+        };
         /** @description The same sentence in both languages. */
         Text: {
             /** @description English. */
@@ -930,11 +1032,13 @@ export interface operations {
             query?: {
                 /** @description Which state; all when absent. */
                 state?: "open" | "contained" | "closed" | "all";
+                /** @description What they are about; all when absent. */
+                about?: "mining" | "intrusion" | "all";
                 /** @description Lines of the page, 1 to 200; 50 when absent. */
                 limit?: number;
                 /** @description Only what was opened before this: `next` of the page before, or Unix milliseconds. */
                 before?: string;
-                /** @description Words to look for in title, pool, wallet, worker, algorithm, executable, uid and rules; all must be there; at most 200 bytes. */
+                /** @description Words to look for in title, source, pool, wallet, worker, algorithm, executable, uid and rules; all must be there; at most 200 bytes. */
                 q?: string;
             };
             header?: never;
@@ -988,7 +1092,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Incident"];
+                    "application/json": components["schemas"]["IncidentView"];
                 };
             };
             /** @description no session */

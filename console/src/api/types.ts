@@ -4,7 +4,9 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Overview = Schemas["Overview"];
-export type Incident = Schemas["Incident"];
+// As the server shows it: with what follows from its steps.
+export type Incident = Schemas["IncidentView"];
+export type Stage = Schemas["Stage"];
 export type IncidentSummary = Schemas["IncidentSummary"];
 export type IncidentState = Schemas["IncidentState"];
 export type Detection = Schemas["Detection"];

@@ -12,20 +12,28 @@ import { Section } from "../parts/notices";
 import { When } from "../parts/when";
 import { CopyButton, LongWord, Word } from "../parts/words";
 import { useLang } from "../settings";
+import { addressesOf, adviceOf, isEntry, isStep } from "../story";
 import { OutcomeWords } from "./story";
 
 export function AdviceSection({ incident }: { incident: Incident }) {
   const { t } = useTranslation();
   const text = useText();
-  const advice = [...new Set(incident.findings.map((finding) => text(finding.advice)).filter((line) => line !== ""))];
+  const advice = adviceOf(incident, (finding) => text(finding.advice));
   return (
     <Section title={t("incident.advice")} className="advice">
       {advice.length === 0 ? (
         <p className="soft">{t("incident.adviceNone")}</p>
       ) : (
         <ol>
-          {advice.map((line) => (
-            <li key={line}>{visible(line)}</li>
+          {advice.map(({ finding, advice }) => (
+            <li key={advice}>
+              {incident.story.is_intrusion && (
+                <a className="advice-step" href={`#step-${finding.uid}`}>
+                  {visible(text(finding.title))}
+                </a>
+              )}
+              {visible(advice)}
+            </li>
           ))}
         </ol>
       )}
@@ -85,7 +93,7 @@ export function MoneySection({ incident, overview }: { incident: Incident; overv
 export function WhereSection({ incident }: { incident: Incident }) {
   const { t } = useTranslation();
   const { mining } = incident;
-  const remotes = [...new Set(incident.findings.map((finding) => finding.remote).filter((remote) => remote != null))];
+  const remotes = addressesOf(incident.findings.filter((finding) => !isStep(finding)));
   const word = (label: string, text: string | null | undefined): Fact => ({
     label,
     value: text == null ? <Unknown /> : <Word text={text} />,
@@ -105,7 +113,7 @@ export function WhereSection({ incident }: { incident: Incident }) {
             wide: true,
             value: (
               <span className="words">
-                {remotes.slice(0, 5).map((remote) => (
+                {remotes.slice(0, 5).map(({ remote }) => (
                   <Word key={remote} text={remote} />
                 ))}
               </span>
@@ -116,6 +124,29 @@ export function WhereSection({ incident }: { incident: Incident }) {
         ]}
       />
       {mining.pool == null && remotes.length === 0 && <p className="note">{t("incident.noPool")}</p>}
+    </Section>
+  );
+}
+
+// Every address that a step names, with the step that named it first.
+export function AddressSection({ incident }: { incident: Incident }) {
+  const { t } = useTranslation();
+  const text = useText();
+  const addresses = addressesOf(incident.findings.filter(isStep));
+  if (addresses.length === 0) return null;
+  return (
+    <Section title={t("incident.addresses")}>
+      <ul className="addresses">
+        {addresses.map(({ remote, finding }) => (
+          <li key={remote}>
+            <LongWord text={remote} what={t("field.remote")} keep={24} />
+            <span className="soft">
+              {isEntry(incident, finding) ? t("incident.entry") : visible(text(finding.title))} ·{" "}
+              <When atMs={finding.at_ms} seconds hint={false} />
+            </span>
+          </li>
+        ))}
+      </ul>
     </Section>
   );
 }

@@ -3,12 +3,16 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Tag } from "tdesign-react/es/tag";
 import { Timeline } from "tdesign-react/es/timeline";
-import type { Detection, Incident, Outcome } from "../api/types";
-import { baseName, visible } from "../format";
+import type { Detection, Incident, Outcome, Process } from "../api/types";
+import { visible } from "../format";
 import { useText } from "../i18n";
+import { InContainer, ProcessWord, User } from "../parts/facts";
 import { Section } from "../parts/notices";
+import { useTactic } from "../parts/stages";
 import { SeverityTag } from "../parts/tags";
 import { When } from "../parts/when";
+import { Word } from "../parts/words";
+import { commandOf, isEntry, processName } from "../story";
 
 type Dot = "default" | "primary" | "warning" | "error" | "success";
 
@@ -31,7 +35,7 @@ function verbOf(outcome: Outcome): Verb {
 export function OutcomeWords({ outcome }: { outcome: Outcome }) {
   const { t } = useTranslation();
   const { target, state } = outcome;
-  const name = target.exe === "" ? target.comm : baseName(target.exe);
+  const name = processName({ exe: target.exe, comm: target.comm, pid: target.key.pid });
   const process = `${visible(name)} (${target.key.pid})`;
   const result = typeof state === "string" ? t(`outcome.${state}`) : t("outcome.failed", { why: visible(state.failed) });
   const theme = state === "done" || state === "already" ? "success" : "warning";
@@ -45,21 +49,71 @@ export function OutcomeWords({ outcome }: { outcome: Outcome }) {
   );
 }
 
-function Finding({ finding }: { finding: Detection }) {
+// Who did a step, started by whom, on whose account and where.
+function Actors({ finding }: { finding: Detection }) {
+  const { t } = useTranslation();
+  const { subject, parent } = finding;
+  if (subject == null) return null;
+  const one = (process: Process) => (
+    <>
+      <ProcessWord exe={process.exe} comm={process.comm} /> <span className="soft">({process.key.pid})</span>
+    </>
+  );
+  return (
+    <p className="moment-actors">
+      <span>{one(subject)}</span>
+      {parent != null && (
+        <span>
+          <span className="soft">{t("incident.startedBy")}</span> {one(parent)}
+        </span>
+      )}
+      <span className="soft">
+        {t("field.user")} <User uid={subject.uid} />
+      </span>
+      {subject.container != null && (
+        <span className="soft">
+          {t("field.container")} <InContainer container={subject.container} />
+        </span>
+      )}
+    </p>
+  );
+}
+
+function Finding({ finding, incident }: { finding: Detection; incident: Incident }) {
   const { t } = useTranslation();
   const text = useText();
+  const tactic = useTactic();
+  const { is_intrusion } = incident.story;
+  const why = text(finding.why);
+  const command = is_intrusion ? commandOf(finding, why) : "";
   return (
-    <div className="moment">
+    <div className="moment" id={`step-${finding.uid}`}>
       <div className="moment-head">
         <b>{visible(text(finding.title))}</b>
         <SeverityTag severity={finding.severity} />
+        {isEntry(incident, finding) && (
+          <Tag size="small" theme="danger" variant="outline" className="tag">
+            {t("incident.entry")}
+          </Tag>
+        )}
       </div>
-      <p>{visible(text(finding.why))}</p>
+      <p>{visible(why)}</p>
+      {command !== "" && (
+        <p className="command">
+          <Word text={command} />
+        </p>
+      )}
+      {is_intrusion && <Actors finding={finding} />}
       <p className="soft moment-foot">
         <code>{visible(finding.rule)}</code>
+        {finding.remote != null && is_intrusion && (
+          <span>
+            {t("field.remote")} <Word text={finding.remote} />
+          </span>
+        )}
         {finding.attacks.map((attack) => (
-          <span key={attack.technique} title={`${t("incident.attacks")} ${attack.version}, ${attack.tactic_name}`}>
-            {attack.technique} {attack.name}
+          <span key={attack.technique + attack.tactic} title={`${t("incident.attacks")} ${attack.version}, ${tactic(attack.tactic, attack.tactic_name)}`}>
+            {visible(`${attack.technique} ${attack.name}`)}
           </span>
         ))}
       </p>
@@ -70,14 +124,16 @@ function Finding({ finding }: { finding: Detection }) {
 function useMoments(incident: Incident): Moment[] {
   const { t } = useTranslation();
   const mark = (key: string, at_ms: number, dot: Dot, words: string): Moment => ({ key, at_ms, dot, what: <b>{words}</b> });
+  const first = incident.findings[0]?.at_ms;
   const moments: Moment[] = [
-    mark("began", incident.since_ms, "default", t("incident.began")),
-    mark("opened", incident.opened_ms, "error", t("incident.openedMark")),
+    // A story that begins with its first step needs no mark to say so.
+    ...(incident.since_ms === first ? [] : [mark("began", incident.since_ms, "default", t("incident.began"))]),
+    ...(incident.opened_ms === first ? [] : [mark("opened", incident.opened_ms, "error", t("incident.openedMark"))]),
     ...incident.findings.map((finding): Moment => ({
       key: finding.uid,
       at_ms: finding.at_ms,
       dot: finding.severity === "critical" || finding.severity === "high" ? "error" : "warning",
-      what: <Finding finding={finding} />,
+      what: <Finding finding={finding} incident={incident} />,
     })),
     ...incident.outcomes.map((outcome): Moment => ({
       key: `outcome ${outcome.entry}`,
@@ -86,7 +142,7 @@ function useMoments(incident: Incident): Moment[] {
       what: <OutcomeWords outcome={outcome} />,
     })),
   ];
-  if (incident.state === "closed") moments.push(mark("closed", incident.changed_ms, "success", t("incident.closedMark")));
+  if (incident.state === "closed") moments.push(mark("closed", incident.changed_ms, "success", t(incident.story.is_intrusion ? "incident.closedIntrusion" : "incident.closedMark")));
   // Sorting is stable: at one time, the mark comes before its findings and the end after them.
   return moments.sort((a, b) => a.at_ms - b.at_ms);
 }
@@ -98,7 +154,10 @@ export function StorySection({ incident }: { incident: Incident }) {
     <Section title={t("incident.timeline")}>
       <Timeline mode="same" className="story">
         {moments.map((moment) => (
-          <Timeline.Item key={moment.key} dotColor={moment.dot} label={<When atMs={moment.at_ms} seconds hint={false} />}>
+          <Timeline.Item key={moment.key} dotColor={moment.dot}>
+            <span className="moment-time">
+              <When atMs={moment.at_ms} seconds hint={false} />
+            </span>
             {moment.what}
           </Timeline.Item>
         ))}

@@ -11,11 +11,11 @@ import { detectionsQuery } from "../api/queries";
 import type { Detection, Severity } from "../api/types";
 import { visible } from "../format";
 import { useText } from "../i18n";
+import { ProcessWord } from "./facts";
 import { useWide } from "./media";
 import { Failed, Nothing, Section, Waiting } from "./notices";
 import { SeverityTag } from "./tags";
 import { When } from "./when";
-import { Word } from "./words";
 
 const LEVELS: Severity[] = ["informational", "medium", "high", "critical"];
 
@@ -25,7 +25,7 @@ function Subject({ detection }: { detection: Detection }): ReactElement {
   if (subject == null) return <span className="soft">{t("detections.machine")}</span>;
   return (
     <span className="subject">
-      <Word text={subject.exe === "" ? subject.comm : subject.exe} />
+      <ProcessWord exe={subject.exe} comm={subject.comm} />
       <span className="soft">{subject.key.pid}</span>
     </span>
   );

@@ -6,12 +6,14 @@ import { Tooltip } from "tdesign-react/es/tooltip";
 import type { Container, Overview } from "../api/types";
 import { hashRate, money } from "../format";
 import { useLang } from "../settings";
-import { LongWord } from "./words";
+import { LongWord, Word } from "./words";
 
 export interface Fact {
   label: string;
   value: ReactNode;
   wide?: boolean;
+  // A line of its own.
+  whole?: boolean;
 }
 
 export function Facts({ facts }: { facts: (Fact | false)[] }) {
@@ -20,7 +22,7 @@ export function Facts({ facts }: { facts: (Fact | false)[] }) {
       {facts.map(
         (fact) =>
           fact !== false && (
-            <div key={fact.label} className={fact.wide === true ? "fact fact-wide" : "fact"}>
+            <div key={fact.label} className={`fact${fact.wide === true ? " fact-wide" : ""}${fact.whole === true ? " fact-whole" : ""}`}>
               <dt>{fact.label}</dt>
               <dd>{fact.value}</dd>
             </div>
@@ -33,6 +35,12 @@ export function Facts({ facts }: { facts: (Fact | false)[] }) {
 export function Unknown() {
   const { t } = useTranslation();
   return <span className="soft">{t("app.unknown")}</span>;
+}
+
+// What a process runs: its file, else the name it gives itself.
+export function ProcessWord({ exe, comm }: { exe: string; comm: string }) {
+  const word = exe === "" ? comm : exe;
+  return word === "" ? <Unknown /> : <Word text={word} />;
 }
 
 export function HashRate({ perSecond, estimated }: { perSecond: number | null | undefined; estimated: boolean }) {

@@ -6,7 +6,7 @@ import type { Overview } from "../api/types";
 import { bytes, number, visible } from "../format";
 import { useText } from "../i18n";
 import { useLang } from "../settings";
-import { lostRecords } from "../verdict";
+import { isAlarm, lostRecords } from "../verdict";
 import { type Fact, Facts } from "./facts";
 import { useSensor } from "./signs";
 import { Section } from "./notices";
@@ -89,8 +89,8 @@ export function Health({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
   const lang = useLang();
   const facts = useFacts(overview);
-  // Who is told of a miner needs the miner first; else what cannot be seen stands right under the sentence.
-  const isMining = overview.mining_now.incidents > 0;
+  // Who is told of a miner or an intruder needs that first; else what cannot be seen stands right under the sentence.
+  const isAlarming = isAlarm(overview);
   const cell = (name: "made" | "seen" | "lost") => ({
     colKey: name,
     title: name === "lost" ? t("health.lostShort") : t(`health.${name}`),
@@ -102,7 +102,7 @@ export function Health({ overview }: { overview: Overview }) {
   return (
     <Section title={t("health.title")} aside={<span className="soft">Minesweep {overview.version}</span>} className="health">
       <Facts facts={facts} />
-      {isMining && <BlindSpots blind={overview.blind} />}
+      {isAlarming && <BlindSpots blind={overview.blind} />}
       {overview.queue_lost > 0 && (
         <Alert theme="warning" message={t("health.queueLost", { count: overview.queue_lost })} />
       )}

@@ -10,7 +10,7 @@ import { useNow } from "../api/clock";
 import type { Overview } from "../api/types";
 import { clock, percent } from "../format";
 import { useLang, useTheme } from "../settings";
-import { type Point, withGaps } from "./series";
+import { marked, type Point, withGaps } from "./series";
 
 echarts.use([LineChart, GridComponent, TooltipComponent, MarkLineComponent, AriaComponent, SVGRenderer]);
 
@@ -91,7 +91,7 @@ export default function LoadChart({ series, marks }: { series: Overview["series"
             symbolSize: 8,
             lineStyle: { color: danger, width: 1.5, type: "dashed" },
             label: { color: danger, formatter: t("chart.began"), position: "end", distance: 2, fontSize: 12 },
-            data: marks.filter((at) => at >= end - HOUR_MS).map((at) => ({ xAxis: at })),
+            data: marked(marks.filter((at) => at >= end - HOUR_MS)).map(({ at, isNamed }) => ({ xAxis: at, label: { show: isNamed } })),
           },
         },
       ],

@@ -2,9 +2,11 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { IncidentSummary, Overview } from "../api/types";
-import { baseName, cpuTime, visible } from "../format";
+import { cpuTime, visible } from "../format";
 import { useLang } from "../settings";
-import { Cost, type Fact, Facts, HashRate, InContainer, Unknown, User } from "./facts";
+import { processName } from "../story";
+import { Cost, type Fact, Facts, HashRate, InContainer, ProcessWord, Unknown, User } from "./facts";
+import { StageWords } from "./stages";
 import { SeverityTag, Share } from "./tags";
 import { When } from "./when";
 import { LongWord, Word } from "./words";
@@ -14,7 +16,7 @@ function useFacts(incident: IncidentSummary, price: Overview["price"]): (Fact | 
   const lang = useLang();
   const { root } = incident;
   return [
-    { label: t("field.process"), value: <Word text={root.exe === "" ? root.comm : root.exe} />, wide: true },
+    { label: t("field.process"), value: <ProcessWord exe={root.exe} comm={root.comm} />, wide: true },
     { label: t("field.pid"), value: root.pid },
     { label: t("field.pool"), value: incident.pool == null ? <Unknown /> : <Word text={incident.pool} />, wide: true },
     { label: t("field.user"), value: <User uid={root.uid} /> },
@@ -33,16 +35,25 @@ function useFacts(incident: IncidentSummary, price: Overview["price"]): (Fact | 
     { label: t("field.since"), value: <When atMs={incident.since_ms} /> },
     { label: t("field.cpuHours"), value: cpuTime(lang, incident.cpu_seconds) },
     { label: t("field.cost"), value: <Cost amount={incident.cost} price={price} /> },
+    incident.source != null && {
+      label: t("field.source"),
+      value: <LongWord text={incident.source} what={t("field.source")} keep={20} />,
+      wide: true,
+    },
+    incident.is_intrusion && incident.stages.length > 0 && {
+      label: t("field.stages"),
+      value: <StageWords stages={incident.stages} />,
+      whole: true,
+    },
   ];
 }
 
 export function MiningCard({ incident, price }: { incident: IncidentSummary; price: Overview["price"] }) {
   const { t } = useTranslation();
-  const name = incident.root.exe === "" ? incident.root.comm : baseName(incident.root.exe);
   return (
     <article className="mining">
       <header>
-        <h3>{visible(name)}</h3>
+        <h3>{visible(processName(incident.root))}</h3>
         <SeverityTag severity={incident.severity} />
         <span className="soft">{t(`kind.${incident.kind}`)}</span>
         {incident.pids.length > 1 && <span className="soft">{t("field.pids", { count: incident.pids.length })}</span>}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { withGaps } from "./series";
+import { marked, withGaps } from "./series";
 
 it("more than a minute without a point is a gap, not a straight line", () => {
   const at = (...times: number[]) => times.map((at_ms) => ({ at_ms, cpu_percent: 5 }));
@@ -13,4 +13,14 @@ it("more than a minute without a point is a gap, not a straight line", () => {
     [60_001, 5],
   ]);
   expect(withGaps([])).toEqual([]);
+});
+
+it("marks within ten minutes share one name", () => {
+  const names = marked([600_000, 0, 599_999, 1_199_999]);
+  expect(names.map(({ at, isNamed }) => [at, isNamed])).toEqual([
+    [0, true],
+    [599_999, false],
+    [600_000, true],
+    [1_199_999, false],
+  ]);
 });

@@ -16,3 +16,19 @@ export function withGaps(series: Overview["series"]): Point[] {
   }
   return points;
 }
+// On a phone the word at a mark is as wide as this; marks closer together share one.
+const NAME_MS = 10 * 60_000;
+
+export interface Mark {
+  at: number;
+  isNamed: boolean;
+}
+
+export function marked(times: number[]): Mark[] {
+  let named = -Infinity;
+  return times.toSorted((a, b) => a - b).map((at) => {
+    const isNamed = at - named >= NAME_MS;
+    if (isNamed) named = at;
+    return { at, isNamed };
+  });
+}

@@ -46,13 +46,30 @@ const STATE: Record<IncidentState, { theme: TagTheme; icon: ReactElement }> = {
   closed: { theme: "success", icon: <CheckCircleFilledIcon /> },
 };
 
-export function StateTag({ state }: { state: IncidentState }) {
+// An intrusion that is open need not go on: it waits for a person.
+export function StateTag({ state, isMining }: { state: IncidentState; isMining: boolean }) {
   const { t } = useTranslation();
   const look = STATE[state];
+  const word = state === "open" && !isMining ? "left" : state;
   return (
-    <Tag theme={look.theme} icon={look.icon} variant="light-outline" className="tag" title={t(`stateHint.${state}`)}>
-      {t(`state.${state}`)}
+    <Tag theme={look.theme} icon={look.icon} variant="light-outline" className="tag" title={t(`stateHint.${word}`)}>
+      {t(`state.${word}`)}
     </Tag>
+  );
+}
+
+// What an incident is about; one that began with an intrusion and ended in mining is about both.
+export function AboutTags({ isMining, isIntrusion }: { isMining: boolean; isIntrusion: boolean }) {
+  const { t } = useTranslation();
+  const about = [isIntrusion && ("intrusion" as const), isMining && ("mining" as const)].filter((each) => each !== false);
+  return (
+    <span className="with-tag">
+      {about.map((each) => (
+        <Tag key={each} size="small" variant="outline" className="tag">
+          {t(`about.${each}`)}
+        </Tag>
+      ))}
+    </span>
   );
 }
 

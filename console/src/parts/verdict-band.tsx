@@ -1,4 +1,4 @@
-// The sentence at the top: does this machine mine, how sure, since when, what does it cost.
+// The sentence at the top: does this machine mine, how sure, since when, what does it cost; else, did somebody break in.
 import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -10,7 +10,7 @@ import { useNow } from "../api/clock";
 import type { Overview } from "../api/types";
 import { ago, clock, duration, hashRate, money, percent, visible } from "../format";
 import { useLang } from "../settings";
-import { type Verdict, verdict } from "../verdict";
+import { isUnderWay, type Verdict, verdict } from "../verdict";
 import { Signs } from "./signs";
 
 const ICON = {
@@ -18,6 +18,7 @@ const ICON = {
   silent: <HelpCircleFilledIcon />,
   none: <SecuredIcon />,
   mining: <ErrorTriangleFilledIcon />,
+  intrusion: <ErrorTriangleFilledIcon />,
 };
 
 function useSentence(overview: Overview, found: Verdict, nowMs: number): { parts: string[]; below: string[] } {
@@ -26,11 +27,17 @@ function useSentence(overview: Overview, found: Verdict, nowMs: number): { parts
   const now = overview.mining_now;
   const host = visible(overview.host.name);
   const mining = t("verdict.mining", { count: now.processes, host });
+  const entered = overview.intrusion_now;
+  const intrusion = t(isUnderWay(overview, nowMs) ? "verdict.intrusion" : "verdict.intrusionSeen", {
+    count: entered.incidents,
+    host,
+  });
   switch (found.kind) {
     case "waiting":
       return { parts: [t("verdict.waiting")], below: [t("verdict.waitingHint")] };
     case "silent": {
-      const sentence = found.was === "mining" ? mining : t("verdict.none", { host });
+      const sentences = { mining, intrusion, none: t("verdict.none", { host }) };
+      const sentence = sentences[found.was];
       return {
         parts: [t("verdict.silent", { host, time: duration(lang, found.forMs) })],
         below: [t("verdict.silentHint", { sentence })],
@@ -55,18 +62,35 @@ function useSentence(overview: Overview, found: Verdict, nowMs: number): { parts
             ? t("verdict.share", { percent: share, rate: hashRate(lang, now.hash_rate_hs) })
             : t("verdict.shareOnly", { percent: share }),
           ago(lang, since, nowMs),
+          ...(entered.incidents > 0 ? [t("verdict.besides", { count: entered.incidents })] : []),
+        ],
+      };
+    }
+    case "intrusion": {
+      const { worst, since_ms, last_step_ms } = entered;
+      return {
+        parts: [
+          intrusion,
+          ...(since_ms != null ? [t("verdict.since", { time: clock(lang, since_ms, nowMs) })] : []),
+        ],
+        below: [
+          ...(worst != null ? [t("verdict.worst", { severity: t(`severity.${worst}`) })] : []),
+          ...(last_step_ms != null ? [t("verdict.lastStep", { ago: ago(lang, last_step_ms, nowMs) })] : []),
+          t("verdict.noMining"),
         ],
       };
     }
   }
 }
 
+// `first` is the newest open incident of what the sentence is about.
 export function VerdictBand({ overview, first }: { overview: Overview; first: string | undefined }) {
   const { t } = useTranslation();
   const now = useNow();
   const found = verdict(overview, now);
   const { parts, below } = useSentence(overview, found, now);
-  const count = overview.mining_now.incidents;
+  const about = overview.mining_now.incidents > 0 ? "mining" : "intrusion";
+  const count = overview[`${about}_now`].incidents;
   return (
     <section className={`band band-${found.kind}`} aria-live="polite">
       <span className="band-icon" aria-hidden="true">
@@ -89,7 +113,7 @@ export function VerdictBand({ overview, first }: { overview: Overview; first: st
       {count > 0 && first !== undefined && (
         <Link
           className="t-button t-button--theme-primary t-button--variant-base t-size-l band-act"
-          to={count === 1 ? `/incidents/${encodeURIComponent(first)}` : "/incidents?state=open"}
+          to={count === 1 ? `/incidents/${encodeURIComponent(first)}` : `/incidents?state=open&about=${about}`}
         >
           {count === 1 ? t("verdict.look") : t("verdict.lookAll", { count })}
         </Link>
