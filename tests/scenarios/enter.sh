@@ -1,11 +1,9 @@
 #!/bin/sh
 # A throw-away machine for one scenario: own mounts, pids, network and root. Called as
-#   unshare --mount --pid --fork --net --uts --ipc --propagation private sh enter.sh CGROUP SCRIPT
-# What the script writes lands in memory and is gone with its last process. Its own control group tells its processes
-# from others. Loopback only: there is no other interface.
+#   unshare --mount --pid --fork --net --uts --ipc --propagation private sh enter.sh SCRIPT
+# What the script writes lands in memory and is gone with its last process. Loopback only: there is no other interface.
 set -eu
-cgroup=$1 script=$2 here=$(dirname "$(readlink -f "$0")")
-echo 0 > "$cgroup/cgroup.procs"
+script=$1 here=$(dirname "$(readlink -f "$0")")
 
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root

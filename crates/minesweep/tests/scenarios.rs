@@ -27,6 +27,10 @@ const AT_ONCE: usize = 4;
 /// Drawn when nobody names another.
 const SEED: u64 = 20_261_125;
 
+/// Into the control group first, so that every process of the machine began in it.
+const ENTER: &str = r#"echo 0 > "$1/cgroup.procs" && exec unshare --mount --pid --fork --net --uts --ipc \
+    --propagation private sh "$2" "$3""#;
+
 /// A file of tests/scenarios/intrusion.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,9 +147,8 @@ fn start(id: &str, run: &str, folder: &tempfile::TempDir, draw: &mut Draw, port:
     fs::create_dir(&group).unwrap();
     let script = folder.path().join(format!("{id}.sh"));
     fs::write(&script, format!(". /opt/scenario/tools.sh\nset -u\n{run}")).unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--pid", "--fork", "--net", "--uts", "--ipc", "--propagation", "private", "sh"]);
-    command.arg(root().join("tests/scenarios/enter.sh")).args([&group, &script]);
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(ENTER).arg("sh").args([&group, &root().join("tests/scenarios/enter.sh"), &script]);
     let drawn = [
         ("NAME", draw.word()),
         ("OTHER", draw.word()),
