@@ -7,6 +7,7 @@ mod changes;
 mod config;
 mod doctor;
 mod error;
+mod hunt;
 mod line;
 mod looks;
 mod node;

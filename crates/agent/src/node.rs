@@ -10,13 +10,13 @@ use std::{
 };
 
 use minesweep_detect::{Losses, Output};
-use minesweep_host::{Source, cpu, facts, gpu, nvml, proc};
+use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, nvml, proc};
 use minesweep_model::{
     Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What,
 };
 use minesweep_respond::{Leftover, Options, Responder};
 
-use crate::{AgentError, Config, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer};
+use crate::{AgentError, Config, hunt::Hunts, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer};
 
 /// CPU time of processes is read this often.
 const CPU_EVERY: Duration = Duration::from_secs(2);
@@ -45,6 +45,7 @@ pub struct Node {
     gpu: gpu::Sampler,
     nvidia: nvml::Feed,
     looks: Looks,
+    hunts: Hunts,
     responder: Option<Responder>,
     recorder: Option<Recorder>,
     own: OwnUse,
@@ -81,6 +82,7 @@ impl Node {
             gpu: gpu::Sampler::default(),
             nvidia: nvml::Feed::new(&config.runtime_dir),
             looks: Looks::start(rules)?,
+            hunts: Hunts::start(Instant::now())?,
             responder,
             recorder,
             own: OwnUse::default(),
@@ -142,6 +144,7 @@ impl Node {
         if self.load_due.is_due(now) {
             sink(Report::Load(self.load()));
         }
+        self.hunts.ask_if_due(now);
         self.hold();
         Ok(())
     }
@@ -172,6 +175,11 @@ impl Node {
         self.looks.ask(key);
     }
 
+    /// Asks for all that the look for hidden things can see.
+    pub(crate) fn dig(&mut self) {
+        self.hunts.dig(Instant::now());
+    }
+
     /// What runs already goes into the line first.
     fn survey(&mut self) -> Result<(), AgentError> {
         let unreadable = |source| AgentError::System { what: "/proc", source };
@@ -185,7 +193,7 @@ impl Node {
     }
 
     fn blind(&self) -> Vec<Blind> {
-        self.source.blind().into_iter().chain(self.nvidia.blind()).collect()
+        self.source.blind().into_iter().chain(self.nvidia.blind()).chain(Hunt::blind()).collect()
     }
 
     /// Says what is blind when that has changed.
@@ -213,6 +221,7 @@ impl Node {
         }
         self.queue.extend(events);
         self.queue.extend(self.looks.ended().into_iter().map(|looked| event(What::Looked(Box::new(looked)))));
+        self.queue.extend(self.hunts.ended(Instant::now()));
         Ok(())
     }
 
@@ -304,7 +313,8 @@ impl Node {
         loop {
             self.gather(Duration::ZERO)?;
             self.drain(sink)?;
-            if self.looks.pending() == 0 || Instant::now() >= until {
+            let is_pending = self.looks.pending() > 0 || self.hunts.is_pending();
+            if !is_pending || Instant::now() >= until {
                 break;
             }
             self.gather(Duration::from_millis(20))?;

@@ -31,6 +31,7 @@ pub fn scan(config: &Config, is_over: &mut dyn FnMut() -> bool) -> Result<Vec<Re
     let (mut reports, start, mut has_looked) = (Vec::new(), Instant::now(), false);
     let mut sink = |report| reports.push(report);
     node.begin(&mut sink)?;
+    node.dig();
     while start.elapsed() < LENGTH && !is_over() {
         node.step(&mut sink)?;
         if !has_looked && start.elapsed() >= LOOK_AT {

@@ -158,10 +158,10 @@ fn is_stop(agent: &Agent, verb: &str, rest: &[&str]) -> bool {
     match base_name(verb) {
         "systemctl" | "service" | "chkconfig" | "rc-service" | "update-rc.d" | "initctl" => {
             let ends = ["stop", "disable", "mask", "kill", "off", "remove", "--del"];
-            rest.iter().any(|word| ends.contains(word)) && rest.iter().any(|word| names(&word))
+            rest.iter().any(|word| ends.contains(word)) && rest.iter().any(names)
         }
-        "killall" | "pkill" | "kill" | "skill" => rest.iter().any(|word| names(&word)),
-        "rm" | "mv" | "unlink" | "shred" | "chattr" => rest.iter().any(|word| in_folder(&word)),
+        "killall" | "pkill" | "kill" | "skill" => rest.iter().any(names),
+        "rm" | "mv" | "unlink" | "shred" | "chattr" => rest.iter().any(in_folder),
         // The vendor's own way out, fetched or run where it lies.
         "curl" | "wget" => {
             let is_exit =
@@ -170,7 +170,7 @@ fn is_stop(agent: &Agent, verb: &str, rest: &[&str]) -> bool {
         }
         script => {
             script.contains("uninst")
-                && std::iter::once(&verb).chain(rest).any(|word| in_folder(&word) || names(&word))
+                && std::iter::once(&verb).chain(rest).any(|word| in_folder(word) || names(word))
         }
     }
 }

@@ -213,8 +213,7 @@ fn original(path: &[u8], wanted: &str) -> Option<String> {
     let candidates = folders.flat_map(|folder| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(|other| {
-            let other_name = other.file_name().unwrap_or_default().as_bytes();
-            other != path && other_name.windows(name.len()).any(|part| part == name)
+            other != path && is_kept_name(other.file_name().unwrap_or_default().as_bytes(), name)
         })
     });
     candidates
@@ -224,4 +223,25 @@ fn original(path: &[u8], wanted: &str) -> Option<String> {
             state(bytes).is_some() && sum_of(bytes).is_ok_and(|sum| sum.as_deref() == Some(wanted))
         })
         .map(|other| lossy(other.as_os_str().as_bytes()))
+}
+
+/// `ps.bak`, `.ps`, `ps_orig`, `ps1`; not `pstree`, which is another program.
+fn is_kept_name(other: &[u8], name: &[u8]) -> bool {
+    let bare = other.strip_prefix(b".").unwrap_or(other);
+    bare.strip_prefix(name).is_some_and(|rest| rest.first().is_none_or(|c| !c.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_under_which_originals_are_kept_are_told_from_other_programs() {
+        for other in ["ps.bak", ".ps", "ps_orig", "ps1", "ps-old", "ps"] {
+            assert!(is_kept_name(other.as_bytes(), b"ps"), "{other}");
+        }
+        for other in ["pstree", "lps", "psql.bak", ""] {
+            assert!(!is_kept_name(other.as_bytes(), b"ps"), "{other}");
+        }
+    }
 }
