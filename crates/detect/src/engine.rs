@@ -265,4 +265,6 @@ mod bounds;
 #[cfg(test)]
 mod story_tests;
 #[cfg(test)]
+mod command_tests;
+#[cfg(test)]
 mod tests;

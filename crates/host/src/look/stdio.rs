@@ -34,6 +34,8 @@ const PTY_MAJORS: std::ops::RangeInclusive<u32> = 136..=143;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     Socket(u64),
+    /// A socket that is no TCP: one of a pair, whose other end the kernel does not name.
+    Pair,
     Pipe(u64),
     /// Number of the terminal.
     Pty(u32),
@@ -43,16 +45,26 @@ enum Held {
 /// The first three descriptors of a process.
 pub(super) fn of(folder: &Folder, pid: u32) -> io::Result<Vec<Stdio>> {
     let descriptors = folder.folder("fd")?;
-    let held: Vec<(u32, Held)> =
+    let mut held: Vec<(u32, Held)> =
         (0..3).filter_map(|fd| Some((fd, held(folder, &descriptors, fd)?))).collect();
     let is_piped = |held: &Held| matches!(held, Held::Pipe(_) | Held::Pty(_));
     let has_socket = held.iter().any(|(_, held)| matches!(held, Held::Socket(_)));
     let has_pipe = held.iter().any(|(_, held)| is_piped(held));
     let sockets = if has_socket { sockets::of_folder(folder)? } else { Vec::new() };
-    let relatives = if has_pipe { relatives(pid)? } else { Vec::new() };
+    let is_tcp = |inode: u64| sockets.iter().any(|socket| socket.inode == inode);
+    for (_, held) in &mut held {
+        if matches!(held, Held::Socket(inode) if !is_tcp(*inode)) {
+            *held = Held::Pair;
+        }
+    }
+    let relatives = if has_pipe || held.iter().any(|(_, held)| *held == Held::Pair) {
+        relatives(pid)?
+    } else {
+        Vec::new()
+    };
     let mut out: Vec<Stdio> = held.iter().map(|(fd, held)| stdio(*fd, *held, &sockets)).collect();
-    for relative in relatives {
-        let Some((theirs, connections)) = ends_of(relative, &held) else { continue };
+    for (index, relative) in relatives.into_iter().enumerate() {
+        let Some((theirs, connections)) = ends_of(relative, &held, index == 0) else { continue };
         let Some(process) = proc::read(relative).ok() else { continue };
         for (stdio, (_, held)) in out.iter_mut().zip(&held) {
             if !theirs.contains(&code(*held)) || stdio.relays.len() >= MAX_RELAYS {
@@ -75,6 +87,7 @@ fn stdio(fd: u32, held: Held, sockets: &[Socket]) -> Stdio {
             Some(socket) => (StdioKind::Tcp, Some(socket.remote)),
             None => (StdioKind::Socket, None),
         },
+        Held::Pair => (StdioKind::Socket, None),
         Held::Pipe(_) => (StdioKind::Pipe, None),
         Held::Pty(_) => (StdioKind::Pty, None),
         Held::Other => (StdioKind::Other, None),
@@ -110,23 +123,28 @@ fn code(held: Held) -> Option<(u8, u64)> {
     match held {
         Held::Pipe(inode) => Some((1, inode)),
         Held::Pty(number) => Some((2, u64::from(number))),
+        Held::Pair => Some((3, 0)),
         Held::Socket(_) | Held::Other => None,
     }
 }
 
 type Ends = (BTreeSet<Option<(u8, u64)>>, Vec<(std::net::SocketAddr, bool)>);
 
-/// Which of the wanted pipes and terminals a process holds, and its connections; `None` when it has not both.
-fn ends_of(pid: u32, wanted: &[(u32, Held)]) -> Option<Ends> {
+/// Which of the wanted pipes and terminals a process holds, and its connections; `None` when it has not both. Of a pair of
+/// sockets only the parent can be asked: it made the pair, and has a second socket.
+fn ends_of(pid: u32, wanted: &[(u32, Held)], is_parent: bool) -> Option<Ends> {
     let folder = Folder::open(pid).ok()?;
     let descriptors = folder.folder("fd").ok()?;
     let (numbers, _more) = descriptors.numbers(MAX_DESCRIPTORS).ok()?;
     let mut found = BTreeSet::new();
-    let mut has_socket = false;
+    let mut sockets = 0_u32;
     for number in numbers {
         let Ok(link) = descriptors.link(&number.to_string()) else { continue };
-        has_socket |= link.starts_with(b"socket:[");
-        let end = if link.ends_with(b"/ptmx") {
+        let is_socket = link.starts_with(b"socket:[");
+        sockets += u32::from(is_socket);
+        let end = if is_socket {
+            Some((3, 0)).filter(|_| is_parent && sockets > 1)
+        } else if link.ends_with(b"/ptmx") {
             terminal(&folder, number).map(|number| (2, u64::from(number)))
         } else {
             code(held(&folder, &descriptors, number).unwrap_or(Held::Other)).filter(|(kind, _)| *kind == 1)
@@ -135,7 +153,7 @@ fn ends_of(pid: u32, wanted: &[(u32, Held)]) -> Option<Ends> {
             found.insert(end);
         }
     }
-    if !has_socket || found.is_empty() {
+    if sockets == 0 || found.is_empty() {
         return None;
     }
     let sockets = sockets::of_folder(&folder).ok()?;
