@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use minesweep_model::{LogLine, ProcessKey};
+use minesweep_model::{LogLine, Origin, ProcessKey};
 
 use super::{Engine, Output};
 use crate::{content_rule::Hit, tree::base_name};
@@ -44,6 +44,9 @@ impl Engine {
     /// program, as far as is known.
     fn may_say(&self, key: ProcessKey, program: &str) -> bool {
         let Some(process) = self.tree.process(key) else { return true };
+        if process.origin == Origin::Kernel {
+            return false;
+        }
         let exe = base_name(&process.exe);
         let program = program.split('/').next().unwrap_or(program);
         exe.is_empty() || exe.starts_with(program) || program.starts_with(exe) || is_family(exe, program)
