@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use minesweep_detect::SustainedThreshold;
+use minesweep_detect::{AccessSettings, SustainedThreshold};
 use minesweep_model::Mode;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,10 @@ pub struct Config {
     pub currency: String,
     /// Load thresholds with an action each.
     pub sustained: Vec<SustainedThreshold>,
+    /// Which logs are read.
+    pub logs: Logs,
+    /// When logins are told.
+    pub access: AccessSettings,
     /// Address of the console.
     pub listen: SocketAddr,
     /// Where journal and store are kept.
@@ -56,6 +60,25 @@ pub struct Config {
     pub rules: Option<PathBuf>,
 }
 
+/// Logs that are read besides those in their usual places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logs {
+    /// Files.
+    pub files: Vec<LogFile>,
+}
+
+/// A log file of one's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Who logs there, where lines do not say: `sshd` for a file that `sshd -E` writes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program: String,
+}
+
 impl Default for Config {
     fn default() -> Self {
         let engine = minesweep_detect::Settings::default();
@@ -65,6 +88,8 @@ impl Default for Config {
             price_per_cpu_hour: engine.price_per_cpu_hour,
             currency: engine.currency,
             sustained: engine.sustained,
+            logs: Logs::default(),
+            access: engine.access,
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             data_dir: PathBuf::from("/var/lib/minesweep"),
             runtime_dir: PathBuf::from("/run/minesweep"),
@@ -96,6 +121,7 @@ impl Config {
             price_per_cpu_hour: self.price_per_cpu_hour,
             currency: self.currency.clone(),
             sustained: self.sustained.clone(),
+            access: self.access.clone(),
             own_pid,
             ..minesweep_detect::Settings::default()
         }
@@ -160,6 +186,18 @@ mod tests {
     fn a_named_file_that_is_missing_is_an_error_but_the_default_one_may_be_absent() {
         let missing = Path::new("/nonexistent/minesweep.toml");
         assert!(matches!(Config::load(Some(missing)), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn logs_and_thresholds_of_logins_are_settings() {
+        let config = load(
+            "[logs]\nfiles = [{ path = \"/srv/ssh.log\", program = \"sshd\" }]\n\
+             [access]\nfailures = 3\nallow = [\"10.1.0.0/16\"]\n",
+        )
+        .unwrap();
+        assert_eq!(config.logs.files[0].program, "sshd");
+        assert_eq!((config.access.failures, config.access.allow.len()), (3, 1));
+        assert!(load("[access]\nallow = [\"10.1/16\"]").unwrap_err().contains("10.1/16"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod timer;
 mod words;
 
 pub use changes::{CannotUndo, Change, changes, undo};
-pub use config::{Config, ConfigError, DEFAULT_PATH, SensorChoice};
+pub use config::{Config, ConfigError, DEFAULT_PATH, LogFile, Logs, SensorChoice};
 pub use doctor::{Check, CheckState, doctor};
 pub use error::AgentError;
 pub use line::Line;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use minesweep_detect::{Losses, Output};
-use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, nvml, proc};
+use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, logs, nvml, proc};
 use minesweep_model::{
     Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What,
 };
@@ -40,6 +40,7 @@ pub(crate) const FIRST_WORD: Duration = Duration::from_millis(200);
 pub struct Node {
     mode: Mode,
     source: Box<dyn Source>,
+    logs: logs::Reader,
     line: crate::Line,
     cpu: cpu::Sampler,
     gpu: gpu::Sampler,
@@ -80,6 +81,7 @@ impl Node {
             line: crate::Line::new(config.engine(own_pid), rules.clone()),
             cpu: cpu::Sampler::new().map_err(|source| AgentError::System { what: "/proc/stat", source })?,
             gpu: gpu::Sampler::default(),
+            logs: log_reader(config),
             nvidia: nvml::Feed::new(&config.runtime_dir),
             looks: Looks::start(rules)?,
             hunts: Hunts::start(Instant::now())?,
@@ -95,6 +97,7 @@ impl Node {
             source,
         };
         node.survey()?;
+        node.wake_on_logs();
         Ok(node)
     }
 
@@ -189,6 +192,7 @@ impl Node {
         self.queue.push_back(event(What::Host(self.host.clone())));
         self.queue.extend(proc::running().map_err(unreadable)?);
         self.queue.extend(sensor::unlisted(now_ms()).map_err(unreadable)?);
+        self.queue.extend(logs::past_logins().into_iter().map(|line| event(What::Log(Box::new(line)))));
         Ok(())
     }
 
@@ -207,6 +211,15 @@ impl Node {
         self.queue.push_back(event(What::Host(self.host.clone())));
     }
 
+    /// A new line ends the wait for the sensor.
+    fn wake_on_logs(&mut self) {
+        match self.logs.wake() {
+            Ok(Some(fd)) => self.source.wake_on(fd),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "lines of logs are seen up to a quarter of a second late"),
+        }
+    }
+
     /// Waits for the sensor and collects what it saw and what looks have found.
     fn gather(&mut self, wait: Duration) -> Result<(), AgentError> {
         let is_holding = self.responder.as_ref().is_some_and(|responder| responder.frozen() > 0);
@@ -218,8 +231,13 @@ impl Node {
             self.host.sensor = self.source.name().to_owned();
             self.host.blind = self.blind();
             events.push(event(What::Host(self.host.clone())));
+            self.wake_on_logs();
         }
         self.queue.extend(events);
+        // After the sensor's events: a line is about a process that was started before it was written.
+        let mut lines = Vec::new();
+        while self.logs.read(&mut lines) && lines.len() < logs::LINES_AT_ONCE {}
+        self.queue.extend(lines.into_iter().map(|line| event(What::Log(Box::new(line)))));
         self.queue.extend(self.looks.ended().into_iter().map(|looked| event(What::Looked(Box::new(looked)))));
         self.queue.extend(self.hunts.ended(Instant::now()));
         Ok(())
@@ -302,7 +320,7 @@ impl Node {
             mode: self.mode,
             agent_rss_kib: rss_kib,
             agent_cpu_percent: cpu_percent,
-            counts: self.source.counts().into_iter().chain(self.nvidia.count()).collect(),
+            counts: self.source.counts().into_iter().chain(self.nvidia.count()).chain([self.logs.count()]).collect(),
         }
     }
 
@@ -350,6 +368,16 @@ impl Node {
         sink(Report::Load(load));
         self.recorder.take().map_or(Ok(()), |recorder| recorder.finish().map_err(AgentError::from))
     }
+}
+
+fn log_reader(config: &Config) -> logs::Reader {
+    let extra: Vec<logs::Extra> = config
+        .logs
+        .files
+        .iter()
+        .map(|file| logs::Extra { path: file.path.clone(), program: file.program.clone() })
+        .collect();
+    logs::Reader::start(&extra)
 }
 
 /// The responder, in the modes that may act.

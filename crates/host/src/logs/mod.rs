@@ -41,6 +41,8 @@ pub const LINES_AT_ONCE: usize = 4096;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Names and folders are looked at anew this often.
 const SEARCH_EVERY: Duration = Duration::from_secs(10);
+/// After a name came or went: many come at once.
+const SEARCH_SOON: Duration = Duration::from_millis(100);
 /// Most files followed at once.
 const FILES_LIMIT: usize = 128;
 
@@ -154,10 +156,12 @@ impl Reader {
             self.files.iter_mut().for_each(Followed::look_again);
             self.journals.look_again();
             has_more |= self.read_files(out, now);
+            self.next_search = self.next_search.min(now + SEARCH_SOON);
         }
         if now >= self.next_search {
             self.next_search = now + SEARCH_EVERY;
             self.search(From::Start);
+            has_more = true;
         }
         has_more |= self.read_journals(out, now);
         self.lines += (out.len() - from) as u64;
