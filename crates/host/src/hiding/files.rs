@@ -41,34 +41,51 @@ const FOLDERS: [(&str, u8); 23] = [
 ];
 /// Most entries of one folder and what lies below it.
 const ENTRIES_LIMIT: usize = 8192;
+/// Most odd names of one round.
+const NAMES_LIMIT: usize = 32;
 /// Most homes whose keys are looked at.
 const HOMES_LIMIT: usize = 256;
 
+/// What was found, each kind with its own bound: a flood of the one does not push the other out.
+#[derive(Default)]
+struct Finds {
+    names: Vec<Found>,
+    locked: Vec<Found>,
+    lost: u64,
+}
+
 /// Locked files and odd names.
 pub(super) fn find() -> Vec<Found> {
-    let mut found = Vec::new();
+    let mut finds = Finds::default();
     for (folder, depth) in FOLDERS {
-        walk(Path::new(folder), depth, &mut found);
+        walk(Path::new(folder), depth, &mut finds);
     }
     let homes = std::fs::read_dir("/home").into_iter().flatten().take(HOMES_LIMIT).flatten();
     for home in homes {
-        walk(&home.path().join(".ssh"), 1, &mut found);
+        walk(&home.path().join(".ssh"), 1, &mut finds);
     }
-    found.truncate(FACTS_LIMIT);
-    found
+    let Finds { names, mut locked, lost } = finds;
+    if lost > 0 {
+        tracing::warn!(lost, "files were left out of the look for hidden things because there were too many");
+    }
+    locked.extend(names);
+    locked
 }
 
-fn walk(folder: &Path, depth: u8, found: &mut Vec<Found>) {
+fn walk(folder: &Path, depth: u8, finds: &mut Finds) {
     let mut waiting: Vec<(PathBuf, u8)> = vec![(folder.to_owned(), depth)];
     let mut room = ENTRIES_LIMIT;
     while let Some((folder, depth)) = waiting.pop() {
         // A folder that is not there, or ended meanwhile, has nothing to tell.
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
-            let Some(left) = room.checked_sub(1) else { return };
+            let Some(left) = room.checked_sub(1) else {
+                finds.lost += 1;
+                return;
+            };
             room = left;
             let path = entry.path();
-            look(&path, found);
+            look(&path, finds);
             if depth > 1 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 waiting.push((path, depth - 1));
             }
@@ -76,17 +93,26 @@ fn walk(folder: &Path, depth: u8, found: &mut Vec<Found>) {
     }
 }
 
-fn look(path: &Path, found: &mut Vec<Found>) {
+fn look(path: &Path, finds: &mut Finds) {
     let bytes = path.as_os_str().as_bytes();
     if path.file_name().is_some_and(|name| !is_plain(name)) {
-        found.push(Found::new(HidingFact::Name { path: lossy(bytes) }));
+        if finds.names.len() < NAMES_LIMIT {
+            finds.names.push(Found::new(HidingFact::Name { path: lossy(bytes) }));
+        } else {
+            finds.lost += 1;
+        }
     }
     let Some(attributes) = attributes(path) else { return };
-    if attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
-        let is_immutable = attributes.contains(StatxAttributes::IMMUTABLE);
-        let fact = HidingFact::Locked { path: lossy(bytes), is_immutable, owner: Owner::Unknown };
-        found.push(Found { process: None, fact, file: Some(bytes.to_vec()) });
+    if !attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
+        return;
     }
+    if finds.locked.len() == FACTS_LIMIT {
+        finds.lost += 1;
+        return;
+    }
+    let is_immutable = attributes.contains(StatxAttributes::IMMUTABLE);
+    let fact = HidingFact::Locked { path: lossy(bytes), is_immutable, owner: Owner::Unknown };
+    finds.locked.push(Found { process: None, fact, file: Some(bytes.to_vec()) });
 }
 
 /// Attributes without opening the file: opening a device or a pipe does things. Linux 4.11.

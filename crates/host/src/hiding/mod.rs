@@ -32,7 +32,10 @@ use crate::{
 
 use self::{commands::Commands, names::Names, packages::Packages};
 
-pub use self::modules::{loaded as loaded_modules, symbols as module_symbols};
+pub use self::{
+    modules::{loaded as loaded_modules, symbols as module_symbols},
+    mounts::proc_mounts,
+};
 
 /// Most facts that are remembered as told; a machine that has more of them is not well whatever is told.
 const TOLD_LIMIT: usize = 16_384;

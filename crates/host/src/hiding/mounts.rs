@@ -16,13 +16,18 @@ const TABLE_BYTES: usize = 1 << 20;
 
 pub(super) fn find() -> io::Result<Vec<Found>> {
     let is_in_fstab = read_file(b"/etc/fstab", TABLE_BYTES)?.is_some_and(|text| asks_for_hidepid(&text));
-    let mut all = own_mounts()?;
+    let mut found: Vec<ProcMount> =
+        own_mounts()?.iter().filter_map(|mount| below_proc(mount, is_in_fstab)).collect();
     // In a container the first process is ours, and the table the same.
-    all.extend(mounts(&root::read("1/mountinfo", TABLE_BYTES)?));
-    let mut found: Vec<ProcMount> = all.iter().filter_map(|mount| below_proc(mount, is_in_fstab)).collect();
+    found.extend(proc_mounts(&root::read("1/mountinfo", TABLE_BYTES)?, is_in_fstab));
     found.sort_by(|a, b| (&a.point, &a.kind, &a.root).cmp(&(&b.point, &b.kind, &b.root)));
     found.dedup();
     Ok(found.into_iter().map(|mount| Found::new(HidingFact::ProcMount(mount))).collect())
+}
+
+/// What a mount table has on and below /proc.
+pub fn proc_mounts(table: &[u8], is_in_fstab: bool) -> Vec<ProcMount> {
+    mounts(table).filter_map(|mount| below_proc(&mount, is_in_fstab)).collect()
 }
 
 fn below_proc(mount: &Mount, is_in_fstab: bool) -> Option<ProcMount> {
