@@ -269,6 +269,16 @@ describe("an intrusion", () => {
     for (const heading of ["Money", "Where it goes", "Why we think so"]) {
       expect(await other.page.getByRole("heading", { name: heading }).count(), heading).toBe(0);
     }
+
+    // A person says that it is dealt with; until then it is open.
+    await other.page.getByRole("button", { name: "Close incident" }).click();
+    await other.page.getByRole("button", { name: "Not yet" }).click();
+    await other.page.getByRole("button", { name: "Close incident" }).click();
+    await other.page.getByRole("button", { name: "Close it" }).click();
+    await other.page.locator(".band").getByText("Ended", { exact: true }).waitFor();
+    expect(await other.page.getByRole("button", { name: "Close incident" }).count()).toBe(0);
+    await other.page.getByRole("link", { name: "Overview" }).click();
+    await other.page.getByRole("heading", { name: "No mining on web-01" }).waitFor();
     expect([...visitor.errors, ...other.errors]).toEqual([]);
     await visitor.leave();
     await other.leave();

@@ -73,6 +73,8 @@ export const api = {
     answer(client.GET("/api/incidents", { params: { query }, signal })),
   incident: (uid: string, signal: AbortSignal) =>
     answer(client.GET("/api/incidents/{uid}", { params: { path: { uid } }, signal })),
+  close: (uid: string) =>
+    answer(client.POST("/api/incidents/{uid}/close", { params: { ...OURS, path: { uid } } })),
   detections: (query: DetectionQuery, signal: AbortSignal) =>
     answer(client.GET("/api/detections", { params: { query }, signal })),
 };

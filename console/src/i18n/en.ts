@@ -139,6 +139,12 @@ export const en = {
     details: "Why, and what to do",
     all: "All {{count}} open incidents",
   },
+  close: {
+    button: "Close incident",
+    ask: "Is it dealt with? It then leaves the first page; a new step opens it again.",
+    yes: "Close it",
+    no: "Not yet",
+  },
   intrusions: {
     title: "Open intrusions",
     details: "What happened, and what to do",

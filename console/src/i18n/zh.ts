@@ -131,6 +131,12 @@ export const zh = {
     details: "查看原因和处置建议",
     all: "全部 {{count}} 个进行中的事件",
   },
+  close: {
+    button: "关闭事件",
+    ask: "是否已处理完毕？关闭后不再显示在总览中；如有新的步骤会重新打开。",
+    yes: "关闭",
+    no: "暂不关闭",
+  },
   intrusions: {
     title: "未关闭的入侵",
     details: "查看经过和处置建议",

@@ -12,6 +12,7 @@ import type { Incident } from "../api/types";
 import { ago, clock, percent, visible } from "../format";
 import { useText } from "../i18n";
 import { AddressSection, AdviceSection, DoneSection, MoneySection, RawSection, WhereSection } from "../incident/aside";
+import { CloseIncident } from "../incident/close";
 import { EvidenceSection } from "../incident/evidence";
 import { ProcessSection } from "../incident/process";
 import { StorySection } from "../incident/story";
@@ -106,6 +107,7 @@ function Head({ incident }: { incident: Incident }) {
           </span>
         </div>
       </div>
+      <CloseIncident incident={incident} />
     </section>
   );
 }

@@ -88,15 +88,20 @@ impl Intake {
         let lost = self.writer.write(batch, now_ms()).await;
         self.lost.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         for report in batch.drain(..) {
-            if self.pages.receiver_count() == 0 {
-                continue;
-            }
-            match serde_json::to_string(&report) {
-                // An error only says that the last page has just gone.
-                Ok(json) => drop(self.pages.send(json.into())),
-                Err(cause) => error!(error = %cause, "a report could not be written as JSON"),
-            }
+            show(&self.pages, &report);
         }
+    }
+}
+
+/// Sends a report to the pages that watch.
+pub(crate) fn show(pages: &broadcast::Sender<Arc<str>>, report: &Report) {
+    if pages.receiver_count() == 0 {
+        return;
+    }
+    match serde_json::to_string(report) {
+        // An error only says that the last page has just gone.
+        Ok(json) => drop(pages.send(json.into())),
+        Err(cause) => error!(error = %cause, "a report could not be written as JSON"),
     }
 }
 

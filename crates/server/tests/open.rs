@@ -52,7 +52,7 @@ async fn a_data_folder_serves_one_server_at_a_time() {
 #[tokio::test]
 async fn a_store_of_a_newer_program_is_refused_by_name_and_left_as_it_is() {
     for (statement, found) in [
-        ("PRAGMA user_version = 7", "has format 7, this program reads up to 2"),
+        ("PRAGMA user_version = 7", "has format 7, this program reads up to 3"),
         (
             "UPDATE meta SET value = '9' WHERE key = 'model_format'",
             "has format 9, this program reads up to 1",

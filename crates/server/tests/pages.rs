@@ -252,6 +252,57 @@ async fn the_page_of_an_incident_has_its_stages_its_entry_and_its_source() {
 }
 
 #[tokio::test]
+async fn a_closed_incident_stays_closed_until_something_newer_is_seen() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let mut found = fixtures::intrusion("i", 1000);
+    stand.push(vec![fixtures::opened(found.clone())]).await;
+    let mut events = stand.events().await;
+    let asked = stand.post("/api/incidents/i/close").send().await.unwrap();
+    assert_eq!(asked.status(), 204);
+    assert_eq!(events.next().await.unwrap().1["change"], "closed", "pages that watch are told");
+    let state = async || stand.json("/api/incidents/i").await["state"].clone();
+    assert_eq!(state().await, "closed");
+    assert_eq!(stand.json("/api/incidents").await["items"][0]["state"], "closed");
+    assert_eq!(stand.json("/api/overview").await["intrusion_now"]["incidents"], 0);
+
+    // The service that was broken into goes on working.
+    found.changed_ms = now_ms() + 5000;
+    found.mining.cpu_seconds = 9.0;
+    stand.push(vec![fixtures::opened(found.clone())]).await;
+    assert_eq!(state().await, "closed");
+    found.findings.push(fixtures::step("again", now_ms() + 6000, Severity::Low, None, "TA0002"));
+    stand.push(vec![fixtures::opened(found)]).await;
+    assert_eq!(state().await, "open");
+    assert_eq!(stand.json("/api/overview").await["intrusion_now"]["incidents"], 1);
+
+    let asked = stand.post("/api/incidents/none/close").send().await.unwrap();
+    assert_eq!((asked.status().as_u16(), code(asked).await.as_str()), (404, "not_found"));
+    let asked = stand.ask(reqwest::Method::POST, "/api/incidents/i/close").send().await.unwrap();
+    assert_eq!(asked.status(), 403, "another site cannot close it");
+    stand.stop().await;
+}
+
+#[tokio::test]
+async fn an_intrusion_without_mining_stays_open_over_a_restart() {
+    let folder = tempdir().unwrap();
+    let stand = Stand::logged_in(folder.path()).await;
+    let both = mining_after_an_intrusion("both", 1000);
+    stand.push(vec![fixtures::opened(fixtures::intrusion("i", 1000)), fixtures::opened(both)]).await;
+    let cookie = stand.cookie.clone();
+    stand.stop().await;
+    let mut stand = Stand::start(folder.path()).await;
+    stand.cookie = cookie;
+    assert_eq!(stand.json("/api/incidents/i").await["state"], "open");
+    assert_eq!(
+        stand.json("/api/incidents/both").await["state"],
+        "closed",
+        "a miner that runs is found again"
+    );
+    stand.stop().await;
+}
+
+#[tokio::test]
 async fn detections_are_filtered_by_rule_and_severity() {
     let folder = tempdir().unwrap();
     let stand = Stand::logged_in(folder.path()).await;

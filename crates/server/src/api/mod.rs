@@ -1,6 +1,7 @@
 //! The API of the console: routes, what they answer, and their description (`openapi.json`, checked in).
 //!
-//! Every path below `/api` needs a session unless `guard` names it. Reads the store; changes nothing but logins.
+//! Every path below `/api` needs a session unless `guard` names it. Reads the store; changes nothing but logins and
+//! whether an incident is closed.
 
 mod events;
 mod guard;
@@ -24,12 +25,18 @@ use axum::{
     middleware,
     routing::get,
 };
+use minesweep_model::Report;
 use tokio::sync::{Mutex, broadcast, watch};
 use tower_http::compression::CompressionLayer;
 use utoipa::{OpenApi, openapi::OpenApi as Description};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Feed, access::Attempts, console, store::Store};
+use crate::{
+    access::Attempts,
+    console,
+    feed::{self, Feed},
+    store::Store,
+};
 use problem::{Code, Refusal};
 use words::Price;
 
@@ -56,6 +63,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Shows a report that is stored to the pages that watch.
+    pub fn show(&self, report: &Report) {
+        feed::show(&self.pages, report);
+    }
+
     /// Ready once the server stops.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stopping = self.stopping.subscribe();
@@ -118,6 +130,7 @@ fn described() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(pages::overview))
         .routes(routes!(pages::incidents))
         .routes(routes!(pages::incident))
+        .routes(routes!(pages::close))
         .routes(routes!(pages::detections))
         .routes(routes!(events::events))
 }

@@ -1,11 +1,7 @@
-//! What the console reads: overview, incidents, detections.
+//! What the console reads: overview, incidents, detections; and the one thing it says: that an incident is closed.
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
-};
 use super::{
     Shared,
     problem::{Code, Problem, Refusal},
@@ -13,6 +9,13 @@ use super::{
     words::{DetectionQuery, Detections, IncidentQuery, Incidents, Overview},
 };
 use crate::{clock::now_ms, store::Glance};
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use minesweep_model::{Change, Report};
+use tracing::info;
 
 /// The first page.
 #[utoipa::path(get, path = "/api/overview", responses(
@@ -67,6 +70,29 @@ pub(super) async fn incident(
     let incident = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such incident"))?;
     let story = Story::of(&incident);
     Ok(Json(IncidentView { incident, story }))
+}
+
+/// Closes an incident: it is dealt with. Something newer of it opens it again.
+#[utoipa::path(post, path = "/api/incidents/{uid}/close",
+    params(
+        ("uid" = String, Path, description = "its uid"),
+        ("x-minesweep" = String, Header, description = "1; shows that the page itself asks"),
+    ),
+    responses(
+        (status = 204, description = "it is closed"),
+        (status = 401, description = "no session", body = Problem),
+        (status = 403, description = "asked from another site", body = Problem),
+        (status = 404, description = "no such incident", body = Problem),
+    ))]
+pub(super) async fn close(
+    State(shared): State<Arc<Shared>>,
+    Path(uid): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let closed = shared.store.close_incident(&uid, now_ms()).await?;
+    let incident = closed.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such incident"))?;
+    info!(incident = %uid, "an incident was closed from the console");
+    shared.show(&Report::Incident { change: Change::Closed, incident: Box::new(incident) });
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A page of detections, newest first.

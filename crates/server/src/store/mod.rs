@@ -5,6 +5,7 @@
 //! refused by name and left as it is. Decides nothing: who may read is `access` and `api`.
 
 mod access;
+mod closing;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -141,7 +142,7 @@ async fn marks(path: &Path) -> Result<Marks, sqlx::Error> {
 const APPLICATION: i64 = 0x4d53_5750;
 
 /// Newest migration; each one sets it as the file's `user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// SQLite's result code 26: the file is something else.
 const NOT_A_DATABASE: &str = "26";

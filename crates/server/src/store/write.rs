@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tracing::{error, info};
 
-use super::{Limits, Store, signed};
+use super::{Limits, Store, closing::as_closed, signed};
 use crate::{
     api::{
         story,
@@ -26,12 +26,13 @@ impl Writer {
     /// The writer of `store`; the host is the one that the store knows.
     ///
     /// Incidents that an earlier run left open are closed: the agent is in this process, so it too has just begun, and
-    /// what still mines it will find and report as its own. Left open, they would mine for ever.
+    /// what still mines it will find and report as its own. Left open, they would mine for ever. An intrusion without
+    /// mining stays open: what was done stays done, and a person closes it.
     pub async fn open(store: Store) -> Result<Self, StoreError> {
         let left = sqlx::query(
             "UPDATE incidents SET state = 'closed', summary = json_set(summary, '$.state', 'closed'),
                  json = json_set(json, '$.state', 'closed')
-             WHERE state IN ('open', 'contained')",
+             WHERE state IN ('open', 'contained') AND is_mining",
         )
         .execute(&store.writer)
         .await?;
@@ -149,6 +150,7 @@ async fn incident(
     host: &str,
     found: &Incident,
 ) -> Result<(), StoreError> {
+    let found = &*as_closed(change, found).await?;
     let cpus_used = cpus_used(change, found).await?;
     let summary = IncidentSummary::of(found);
     let json = serde_json::to_string(found)?;
