@@ -3,7 +3,7 @@ import json
 import pathlib
 
 HERE = pathlib.Path(__file__).parent
-for target in ("streams", "tls", "dns", "commands"):
+for target in ("streams", "tls", "dns", "commands", "journal", "logs"):
     (HERE / "corpus" / target).mkdir(parents=True, exist_ok=True)
 for path in sorted((HERE.parent / "tests/fixtures/traffic").glob("*.jsonl")):
     head, *lines = map(json.loads, path.read_text().splitlines())
@@ -28,3 +28,34 @@ for path in sorted((HERE.parent / "content/behaviour").glob("intrusion_*.cases.y
         if argv:
             number += 1
             (HERE / "corpus/commands" / f"{path.stem}-{number}").write_text(argv[-1])
+
+
+def journal():
+    """Two entries of sshd, as journald writes them."""
+    data = bytearray(272)
+    data[:8] = b"LPKSHHRH"
+    data[88:96] = (272).to_bytes(8, "little")
+
+    def add(kind, body):
+        at = len(data)
+        data.extend(bytes([kind]) + bytes(7) + (len(body) + 16).to_bytes(8, "little") + body)
+        data.extend(bytes(-len(data) % 8))
+        data[136:144] = at.to_bytes(8, "little")
+        return at
+
+    for number in range(2):
+        fields = [b"MESSAGE=Invalid user x from 192.0.2.1 port %d" % number, b"SYSLOG_IDENTIFIER=sshd", b"_PID=7", b"_UID=0"]
+        items = [add(1, bytes(48) + field) for field in fields]
+        add(3, bytes(48) + b"".join(item.to_bytes(8, "little") + bytes(8) for item in items))
+        data[152:160] = (number + 1).to_bytes(8, "little")
+    return bytes(data)
+
+
+(HERE / "corpus/journal/two").write_bytes(journal())
+number = 0
+for path in sorted((HERE.parent / "content/access").glob("*.yml")):
+    for line in path.read_text().splitlines():
+        if "text: '" in line:
+            number += 1
+            said = line.split("text: '")[1].split("', ")[0].removesuffix("'}")
+            (HERE / "corpus/logs" / f"{path.stem}-{number}").write_text(f"Nov 25 02:06:19 h sshd[7]: {said}")
