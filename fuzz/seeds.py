@@ -59,3 +59,15 @@ for path in sorted((HERE.parent / "content/access").glob("*.yml")):
             number += 1
             said = line.split("text: '")[1].split("', ")[0].removesuffix("'}")
             (HERE / "corpus/logs" / f"{path.stem}-{number}").write_text(f"Nov 25 02:06:19 h sshd[7]: {said}")
+SUM = "0123456789abcdef0123456789abcdef"
+HIDING = (
+    "36 35 98:0 /a\\040b /proc/812 rw shared:1 - ext4 /dev/root rw\n40 36 0:5 / /proc rw - proc proc rw,hidepid=2\n",
+    "/.\n/usr\n/usr/bin/ps\n",
+    f"{SUM}  usr/bin/ps\n{SUM}  usr/bin/a b\n",
+    "/usr/bin/a\n/usr/bin/a.distrib\n:\n",
+    "zfs 4218880 6 a,b, Live 0xffffffffc0a00000 (POE)\nnvme 57344 2 - Loading 0x0\n",
+    "0 t a\n0 t b\t[zfs]\n0 t c [bpf]\n",
+)
+(HERE / "corpus/hiding").mkdir(parents=True, exist_ok=True)
+for kind, text in enumerate(HIDING):
+    (HERE / f"corpus/hiding/{kind}").write_bytes(bytes([kind]) + text.encode())
