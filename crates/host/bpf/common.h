@@ -21,7 +21,7 @@ struct {
 /* What is done to files: in a ring of its own, so that a flood of files hides no process. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 1 << 19);
 } files SEC(".maps");
 
 struct {

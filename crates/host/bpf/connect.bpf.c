@@ -170,9 +170,8 @@ int on_tcp(struct bpf_sock_ops *ops)
 	return 1;
 }
 
-/* Attached to the return of accept and accept4. */
-SEC("tracepoint")
-int on_accept(struct sys_exit *ctx)
+/* At the return of accept and accept4. */
+static __always_inline void accepted(long result)
 {
 	struct flow_record *record;
 	struct socket *socket;
@@ -182,25 +181,22 @@ int on_accept(struct sys_exit *ctx)
 	__u64 cookie;
 	__u16 family;
 
-	if (ctx->ret < 0)
-		return 0;
-	file = file_of(ctx->ret);
+	file = result < 0 ? NULL : file_of(result);
 	if (!file)
-		return 0;
+		return;
 	socket = BPF_CORE_READ(file, private_data);
 	sock = BPF_CORE_READ(socket, sk);
 	family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	cookie = BPF_CORE_READ(sock, __sk_common.skc_cookie.counter);
 	if ((family != AF_INET && family != AF_INET6) || !cookie)
-		return 0;
+		return;
 	who_is_current(&who);
 	own(cookie, &who, FLOW_REPORTED);
 	record = flow_record(KIND_ACCEPT, cookie, &who);
 	if (!record)
-		return 0;
+		return;
 	ends_of(&record->ends, sock);
 	submit(record);
-	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")

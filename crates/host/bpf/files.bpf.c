@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is done to files: one hook at the return of every system call, and a table that user space fills
- * (src/bpf/calls.rs) with the calls that matter and where their arguments stand. Part of sensor.bpf.c.
+/* What is done to files. Part of sensor.bpf.c; calls.bpf.c says when.
  *
- * One hook and not one for each call: it sees the calls of 32-bit programs too, its arguments need no map between entry
- * and return, and it is attached and let go at once. It costs each other call a look at a bit.
  * A file that was opened is told by the path that the kernel knows. Of a call that names files we copy the words, and
  * the names of the folder below which they stand; another thread may have changed the words meanwhile. */
 
-#include "registers.h"
-
 #define AT_FDCWD -100
-#define FILE_LEVELS 64
+#define FILE_LEVELS 40
 #define FILE_PATH_BYTES 4096
 #define WORD_BYTES 4096
 #define TEXT_BYTES 16384 /* two words, two bases */
@@ -68,20 +63,6 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-static __always_inline __s32 add_file_name(char *to, __u32 used, const unsigned char *name)
-{
-	long length;
-
-	if (used >= FILE_PATH_BYTES - NAME_BYTES)
-		return -1;
-	length = bpf_probe_read_kernel_str(to + used, NAME_BYTES, name);
-	if (length <= 0 || length > NAME_BYTES)
-		return -1;
-	used += length;
-	asm volatile("%0 &= %1" : "+r"(used) : "i"(FILE_PATH_BYTES - 1)); /* as in add_name */
-	return used;
-}
-
 /* As add_names, behind what the text holds. A function of its own, which the verifier goes through once and not for
  * each caller. */
 __noinline int walk(__u32 at, __u64 vfsmount, __u64 dentry_at)
@@ -90,15 +71,17 @@ __noinline int walk(__u32 at, __u64 vfsmount, __u64 dentry_at)
 	struct dentry *root = BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
 	struct dentry *dentry = (void *)dentry_at;
 	struct scratch *scratch = scratch_of_cpu();
-	__s32 used = 0;
+	__u32 used = 0;
 	char *to;
 
 	if (!scratch)
 		return -1;
 	to = scratch->text + (at & (TEXT_BYTES - 1));
-	for (int level = 0; level < FILE_LEVELS && used >= 0; level++) {
+	for (int level = 0; level < FILE_LEVELS; level++) {
 		struct dentry *parent;
+		long length;
 
+		asm volatile("%0 &= %1" : "+r"(used) : "i"(FILE_PATH_BYTES - 1)); /* as in add_name */
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
@@ -109,8 +92,13 @@ __noinline int walk(__u32 at, __u64 vfsmount, __u64 dentry_at)
 			root = BPF_CORE_READ(mount, mnt.mnt_root);
 			continue;
 		}
+		if (used >= FILE_PATH_BYTES - NAME_BYTES)
+			return -1;
+		length = bpf_probe_read_kernel_str(to + used, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		if (length <= 0 || length > NAME_BYTES)
+			return -1;
+		used += length;
 		parent = BPF_CORE_READ(dentry, d_parent);
-		used = add_file_name(to, used, BPF_CORE_READ(dentry, d_name.name));
 		if (parent == dentry)
 			return used;
 		dentry = parent;
@@ -243,11 +231,22 @@ static __always_inline __u32 add_words(struct scratch *scratch, const volatile s
 	return at + record->other_base_bytes;
 }
 
-/* A call that names files, or works on an open one. */
-static __always_inline void tell_call(struct scratch *scratch, const volatile struct call *call, long result)
+/* Functions of their own below, not inlined: the verifier goes through each once, not through all ways of one times all
+ * ways of the next. `row`: 512 for calls of 32-bit programs, and the number. */
+static __always_inline const volatile struct call *call_of(__u32 row)
 {
+	return &settings.calls[row / CALL_NUMBERS & 1][row & (CALL_NUMBERS - 1)];
+}
+
+/* A call that names files, or works on an open one. */
+__noinline int tell_call(__u32 row, __s32 result)
+{
+	const volatile struct call *call = call_of(row);
+	struct scratch *scratch = scratch_of_cpu();
 	struct file *file = NULL;
 
+	if (!scratch)
+		return 0;
 	begin(scratch, call, result);
 	fill_value(scratch, call);
 	if (call->flags & CALL_ON_FILE)
@@ -257,6 +256,7 @@ static __always_inline void tell_call(struct scratch *scratch, const volatile st
 	if (file)
 		fill_inode(&scratch->record, BPF_CORE_READ(file, f_inode));
 	end(scratch, add_words(scratch, call));
+	return 0;
 }
 
 static __always_inline bool_t is_excluded(__u32 magic)
@@ -308,8 +308,10 @@ static __always_inline bool_t is_told(struct inode *inode)
 }
 
 /* What an opened file is told as; 0: not at all. */
-static __always_inline __u32 act_of(struct file *file, struct inode *inode, bool_t is_own)
+__noinline int act_of(__u64 file_at, __u32 is_own)
 {
+	struct file *file = (void *)file_at;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 	__u32 mode = BPF_CORE_READ(file, f_mode);
@@ -333,25 +335,24 @@ static __always_inline __u32 act_of(struct file *file, struct inode *inode, bool
 	return is_told(inode) ? 0 : FILE_WRITE;
 }
 
-static __always_inline void tell_opened(struct scratch *scratch, const volatile struct call *call, long result,
-					bool_t is_own)
+__noinline int tell_opened(__u32 row, __s32 result, __u32 is_own)
 {
+	struct scratch *scratch = scratch_of_cpu();
 	struct file *file = file_of(result);
-	struct inode *inode;
 	__u32 act;
 
-	if (!file)
-		return;
-	inode = BPF_CORE_READ(file, f_inode);
-	act = act_of(file, inode, is_own);
+	if (!scratch || !file)
+		return 0;
+	act = act_of((__u64)file, is_own);
 	if (!act)
-		return;
-	begin(scratch, call, result);
+		return 0;
+	begin(scratch, call_of(row), result);
 	scratch->record.act = act;
 	scratch->record.dir = result;
-	fill_inode(&scratch->record, inode);
+	fill_inode(&scratch->record, BPF_CORE_READ(file, f_inode));
 	scratch->record.base_bytes = add_base(scratch, 0, &file->f_path, FILE_BASE_CUT);
 	end(scratch, scratch->record.base_bytes);
+	return 0;
 }
 
 /* Why the kernel says no: rights, not a file that is not there. */
@@ -365,31 +366,18 @@ static __always_inline bool_t sets_flags(__u32 request)
 	return request == FS_IOC_SETFLAGS || request == FS_IOC32_SETFLAGS || request == FS_IOC_FSSETXATTR;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_call, struct pt_regs *regs, long result)
+static __always_inline bool_t is_news(const volatile struct call *call, long result)
 {
-	__u64 number = call_number(regs);
-	const volatile struct call *call;
-	struct scratch *scratch;
-	bool_t compat, is_own;
+	return call->act && (result >= 0 || (call->flags & CALL_REFUSALS && is_refusal(result)));
+}
 
-	if (number >= CALL_NUMBERS || !(settings.told[number >> 6] >> (number & 63) & 1))
-		return 0;
-	compat = is_compat();
-	call = &settings.calls[compat & 1][number & (CALL_NUMBERS - 1)];
-	if (!call->act || (result < 0 && (!(call->flags & CALL_REFUSALS) || !is_refusal(result))))
-		return 0;
-	scratch = scratch_of_cpu();
-	if (!scratch)
-		return 0;
-	is_own = bpf_get_current_pid_tgid() >> 32 == settings.own_pid;
-	if (call->flags & CALL_OPENS && result >= 0) {
-		tell_opened(scratch, call, result, is_own);
-		return 0;
-	}
-	arguments(scratch->args, regs, compat);
-	if (is_own || (call->flags & CALL_FLAGS_ONLY && !sets_flags(scratch->args[1])))
-		return 0;
-	tell_call(scratch, call, result);
-	return 0;
+static __always_inline void tell(struct scratch *scratch, __u32 row, long result)
+{
+	const volatile struct call *call = call_of(row);
+	bool_t is_own = bpf_get_current_pid_tgid() >> 32 == settings.own_pid;
+
+	if (call->flags & CALL_OPENS && result >= 0)
+		tell_opened(row, result, is_own);
+	else if (!is_own && (!(call->flags & CALL_FLAGS_ONLY) || sets_flags(scratch->args[1])))
+		tell_call(row, result);
 }

@@ -43,7 +43,6 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
-/* Of 32-bit calls; the arch's own field of struct thread_info. */
 struct thread_info {
 	__u32 status;
 };
@@ -277,16 +276,3 @@ struct bpf_iter__task_file {
 };
 
 #pragma clang attribute pop
-
-/* Fixed by the kernel's tracing format, not by its structs. */
-struct sys_enter {
-	__u64 common;
-	__s64 id;
-	__u64 args[6];
-};
-
-struct sys_exit {
-	__u64 common;
-	__s64 id;
-	__s64 ret;
-};

@@ -186,6 +186,9 @@ enum call_flag {
 	CALL_VALUE_AT = 256,  /* the value is a pointer to 32 bits */
 	CALL_VALUE_AT_64 = 512,
 	CALL_MOUNTS = 1024,   /* `at` says whether the other word is a path */
+	CALL_MAPS = 2048,     /* these are no acts on files */
+	CALL_WRITES_AT = 4096,
+	CALL_ACCEPTS = 8192,
 };
 
 /* How a system call is read. Places of arguments count from 1; 0: it has none. */

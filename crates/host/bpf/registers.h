@@ -36,7 +36,7 @@ static __always_inline bool_t is_compat(void)
 	return !!(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT);
 }
 
-static __always_inline void arguments(__u64 *to, struct pt_regs *regs, bool_t compat)
+static __always_inline void read_arguments(__u64 *to, struct pt_regs *regs, bool_t compat)
 {
 	if (compat) {
 		to[0] = (__u32)regs->bx;

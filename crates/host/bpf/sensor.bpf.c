@@ -8,6 +8,7 @@
 #include "bytes.bpf.c"
 #include "settings.bpf.c"
 #include "files.bpf.c"
+#include "calls.bpf.c"
 
 /* The kernel lends most helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -2,10 +2,8 @@
 /* What a miner asks of the kernel: memory maps of its sizes, model-specific registers, huge pages. Part of
  * sensor.bpf.c.
  *
- * Tracepoints of system calls have a price beside the hook: while one is attached, each call of each process takes the
- * kernel's slower way in and out, some 45 ns. Nothing else tells a write to a register.
  * A setting is reported when its file is opened for writing: a look at each write of each process would cost more
- * than it tells. files.bpf.c sees the opening. */
+ * than it tells. calls.bpf.c calls these. */
 
 #define MAP_ANONYMOUS 0x20
 #define MAP_HUGETLB 0x40000
@@ -20,90 +18,50 @@ static __always_inline bool_t is_near(__u64 length, __u64 size)
 	return length >= size - SLACK_BYTES && length <= size + SLACK_BYTES;
 }
 
-SEC("tracepoint")
-int on_mmap(struct sys_enter *ctx)
+/* At the return of mmap, also when there was no room. */
+static __always_inline void mapped(const __u64 *args)
 {
-	__u64 length = ctx->args[1];
-	__u64 flags = ctx->args[3];
+	__u64 length = args[1];
+	__u64 flags = args[3];
 	struct map_record *record;
 
 	if (!(flags & MAP_ANONYMOUS))
-		return 0;
+		return;
 	if (!(flags & MAP_HUGETLB) && !is_near(length, DATASET_BYTES) && !is_near(length, CACHE_BYTES))
-		return 0;
+		return;
 	record = reserve(KIND_MAP, sizeof(*record));
 	if (!record)
-		return 0;
+		return;
 	who_is_current(&record->who);
 	record->length = length;
 	record->flags = flags;
-	record->fd = (__s32)ctx->args[4];
+	record->fd = (__s32)args[4];
 	submit(record);
-	return 0;
 }
 
-struct msr_write {
-	__u64 reg;
-	__u64 value;
-	__u32 has_value;
-	__u32 pad;
-};
-
-/* Writes under way, by thread. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 256);
-	__type(key, __u64);
-	__type(value, struct msr_write);
-} msr_writes SEC(".maps");
-
-__u32 msr_seen;
-
-SEC("tracepoint")
-int on_pwrite(struct sys_enter *ctx)
+/* At the return of pwrite. */
+static __always_inline void wrote_at(const __u64 *args, long result)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct msr_write write = { .reg = ctx->args[3] };
+	struct msr_record *record;
 	struct inode *inode;
 	struct file *file;
 
-	file = ctx->args[2] == 8 ? file_of(ctx->args[0]) : NULL;
+	file = args[2] == 8 ? file_of(args[0]) : NULL;
 	if (!file)
-		return 0;
+		return;
 	inode = BPF_CORE_READ(file, f_inode);
 	if (BPF_CORE_READ(inode, i_rdev) >> 20 != MSR_MAJOR)
-		return 0;
+		return;
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFCHR)
-		return 0;
-	write.has_value = !bpf_probe_read_user(&write.value, sizeof(write.value), (void *)ctx->args[1]);
-	msr_seen = 1;
-	bpf_map_update_elem(&msr_writes, &thread, &write, BPF_ANY);
-	return 0;
-}
-
-SEC("tracepoint")
-int on_pwrite_done(struct sys_exit *ctx)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct msr_record *record;
-	struct msr_write *write;
-
-	if (!msr_seen)
-		return 0;
-	write = bpf_map_lookup_elem(&msr_writes, &thread);
-	if (!write)
-		return 0;
+		return;
 	record = reserve(KIND_MSR, sizeof(*record));
-	if (record) {
-		who_is_current(&record->who);
-		record->reg = write->reg;
-		record->value = write->value;
-		record->has_value = write->has_value;
-		record->is_done = ctx->ret == 8;
-		submit(record);
-	}
-	bpf_map_delete_elem(&msr_writes, &thread);
-	return 0;
+	if (!record)
+		return;
+	who_is_current(&record->who);
+	record->reg = args[3];
+	record->has_value = !bpf_probe_read_user(&record->value, sizeof(record->value), (void *)args[1]);
+	record->is_done = result == 8;
+	submit(record);
 }
 
 static __always_inline bool_t is_setting(const char *name)

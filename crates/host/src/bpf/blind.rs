@@ -4,14 +4,16 @@ use std::io;
 
 use minesweep_model::{Blind, Text};
 
-use super::load::{Hook, Place, Refused};
+use super::load::{Place, Refused};
 
 /// One entry for each thing that a refused hook would have seen.
 pub(crate) fn of(refused: &Refused) -> Vec<Blind> {
     let mut out: Vec<Blind> = Vec::new();
     for (hook, cause) in refused {
-        if out.iter().all(|known| known.what != hook.sees) {
-            out.push(Blind { what: hook.sees.to_owned(), why: why(hook, cause) });
+        for sees in hook.sees {
+            if out.iter().all(|known| known.what != *sees) {
+                out.push(Blind { what: (*sees).to_owned(), why: why(hook.place, sees, cause) });
+            }
         }
     }
     out
@@ -32,9 +34,9 @@ pub(crate) fn of_namespace() -> Option<Blind> {
     Some(Blind { what: "pids".to_owned(), why })
 }
 
-fn why(hook: &Hook, cause: &io::Error) -> Text {
-    let (what_en, what_zh) = unseen(hook.sees);
-    let (remedy_en, remedy_zh) = remedy(hook.place, cause);
+fn why(place: Place, sees: &str, cause: &io::Error) -> Text {
+    let (what_en, what_zh) = unseen(sees);
+    let (remedy_en, remedy_zh) = remedy(place, cause);
     Text::new(format!("{what_en}: {cause}; {remedy_en}"), format!("{what_zh}：{cause}；{remedy_zh}"))
 }
 
@@ -59,10 +61,8 @@ fn unseen(sees: &str) -> (&'static str, &'static str) {
         }
         "maps" => ("memory maps of a miner's size are not seen", "看不到挖矿程序大小的内存映射"),
         "msr" => ("writes to model-specific registers are not seen", "看不到对 MSR 寄存器的写入"),
-        "files" => (
-            "changes to files, mounts and huge page settings are not seen",
-            "看不到对文件、挂载和大页设置的改动",
-        ),
+        "settings" => ("writes to huge page settings are not seen", "看不到对大页设置的写入"),
+        "files" => ("changes to files and mounts are not seen", "看不到对文件和挂载的改动"),
         _other => ("a hook is missing", "缺少一个内核探针"),
     }
 }
@@ -72,11 +72,6 @@ fn remedy(place: Place, cause: &io::Error) -> (&'static str, &'static str) {
         (io::ErrorKind::NotFound, Place::Cgroup) => (
             "mount cgroup2 (mount -t cgroup2 none /sys/fs/cgroup/unified)",
             "请挂载 cgroup2（mount -t cgroup2 none /sys/fs/cgroup/unified）",
-        ),
-        (io::ErrorKind::NotFound, Place::Calls(_)) => (
-            "give CAP_SYS_ADMIN or mount tracefs (mount -t tracefs none /sys/kernel/tracing); the kernel needs \
-             CONFIG_FTRACE_SYSCALLS",
-            "请授予 CAP_SYS_ADMIN 或挂载 tracefs（mount -t tracefs none /sys/kernel/tracing）；内核需启用 CONFIG_FTRACE_SYSCALLS",
         ),
         (io::ErrorKind::PermissionDenied, _) => (
             "run as root with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and look for a lockdown or security policy",

@@ -1,7 +1,7 @@
 //! The system calls that change files: their numbers, and where their arguments stand.
 //!
-//! One table for the kernel side, which reads it at the return of each call, and for the reader of its records. All
-//! that depends on the processor (with bpf/registers.h). Does not say what is suspicious.
+//! One table: how the kernel side reads a call at its return, and how its records are read. All that
+//! depends on the processor (with bpf/registers.h). Does not say what is suspicious.
 
 use minesweep_model::FileAct::{
     self, Create, Flags, Link, Memfd, Mode, Mount, Owner, Remove, Rename, Symlink, Unmount, Write, Xattr,
@@ -49,6 +49,12 @@ pub(crate) const VALUE_AT: u32 = 256;
 pub(crate) const VALUE_AT_64: u32 = 512;
 /// The flags say whether the other word is a path.
 pub(crate) const MOUNTS: u32 = 1024;
+/// It maps memory.
+const MAPS: u32 = 2048;
+/// It writes at a place.
+const WRITES_AT: u32 = 4096;
+/// The result is a connection.
+const ACCEPTS: u32 = 8192;
 
 /// Numbers above this are not looked at.
 pub(crate) const NUMBERS: usize = 512;
@@ -70,14 +76,12 @@ pub(crate) fn rows() -> ([[CallRow; NUMBERS]; 2], [u64; NUMBERS / 64]) {
     let mut told = [0; NUMBERS / 64];
     let [own, compat] = &mut rows;
     for call in CALLS {
-        for (table, number) in
-            [(&mut *own, usize::try_from(call.own)), (&mut *compat, Ok(usize::from(call.of_32_bit)))]
-        {
-            let number = number.unwrap_or_default();
-            if number == 0 {
-                continue;
-            }
-            if let (Some(row), Some(word)) = (table.get_mut(number), told.get_mut(number / 64)) {
+        let numbers = [
+            (&mut *own, usize::try_from(call.own).unwrap_or_default()),
+            (&mut *compat, call.of_32_bit.into()),
+        ];
+        for (rows, number) in numbers.into_iter().filter(|(_, number)| *number != 0) {
+            if let (Some(row), Some(word)) = (rows.get_mut(number), told.get_mut(number / 64)) {
                 *row = call.row;
                 *word |= 1 << (number % 64);
             }
@@ -149,7 +153,7 @@ const CALLS: &[Call] = &[
     call(libc::SYS_chmod, 15, act(Mode, FOLLOWS, CallRow { value: 2, ..PATH })),
     call(libc::SYS_fchmod, 94, act(Mode, ON_FILE, CallRow { value: 2, ..FILE })),
     call(libc::SYS_fchmodat, 306, act(Mode, FOLLOWS, CallRow { value: 3, ..AT })),
-    call(452, 452, act(Mode, FOLLOWS, CallRow { value: 3, at: 4, ..AT })), // fchmodat2
+    call(452, 452, act(Mode, FOLLOWS, CallRow { value: 3, at: 4, ..AT })),
     call(libc::SYS_chown, 212, act(Owner, FOLLOWS | OWNER, CallRow { value: 2, ..PATH })),
     call(0, 182, act(Owner, FOLLOWS | OWNER, CallRow { value: 2, ..PATH })),
     call(libc::SYS_lchown, 198, act(Owner, OWNER, CallRow { value: 2, ..PATH })),
@@ -160,17 +164,17 @@ const CALLS: &[Call] = &[
     call(libc::SYS_setxattr, 226, act(Xattr, FOLLOWS | OTHER_TEXT, PATHS)),
     call(libc::SYS_lsetxattr, 227, act(Xattr, OTHER_TEXT, PATHS)),
     call(libc::SYS_fsetxattr, 228, act(Xattr, ON_FILE | OTHER_TEXT, CallRow { other_word: 2, ..FILE })),
-    call(463, 463, act(Xattr, FOLLOWS | OTHER_TEXT, CallRow { at: 3, other_word: 4, ..AT })), // setxattrat
+    call(463, 463, act(Xattr, FOLLOWS | OTHER_TEXT, CallRow { at: 3, other_word: 4, ..AT })),
     call(libc::SYS_removexattr, 235, act(Xattr, FOLLOWS | OTHER_TEXT, PATHS)),
     call(libc::SYS_lremovexattr, 236, act(Xattr, OTHER_TEXT, PATHS)),
     call(libc::SYS_fremovexattr, 237, act(Xattr, ON_FILE | OTHER_TEXT, CallRow { other_word: 2, ..FILE })),
-    call(466, 466, act(Xattr, FOLLOWS | OTHER_TEXT, CallRow { at: 3, other_word: 4, ..AT })), // removexattrat
+    call(466, 466, act(Xattr, FOLLOWS | OTHER_TEXT, CallRow { at: 3, other_word: 4, ..AT })),
     call(
         libc::SYS_ioctl,
         54,
         act(Flags, ON_FILE | FLAGS_ONLY | VALUE_AT | REFUSALS, CallRow { value: 3, at: 2, ..FILE }),
     ),
-    call(469, 469, act(Flags, FOLLOWS | VALUE_AT_64 | REFUSALS, CallRow { value: 3, at: 5, ..AT })), // file_setattr
+    call(469, 469, act(Flags, FOLLOWS | VALUE_AT_64 | REFUSALS, CallRow { value: 3, at: 5, ..AT })),
     call(
         libc::SYS_mount,
         21,
@@ -183,6 +187,11 @@ const CALLS: &[Call] = &[
     ),
     call(libc::SYS_umount2, 52, act(Unmount, FOLLOWS | REFUSALS, PATH)),
     call(libc::SYS_memfd_create, 356, act(Memfd, MAKES_FILE, PATH)),
+    // No acts on files.
+    call(libc::SYS_mmap, 192, CallRow { flags: MAPS, ..NONE }),
+    call(libc::SYS_pwrite64, 181, CallRow { flags: WRITES_AT, ..NONE }),
+    call(libc::SYS_accept, 0, CallRow { flags: ACCEPTS, ..NONE }),
+    call(libc::SYS_accept4, 364, CallRow { flags: ACCEPTS, ..NONE }),
 ];
 
 #[cfg(test)]
@@ -190,15 +199,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_call_has_an_act_and_a_row_of_its_own() {
+    fn each_call_has_a_row_of_its_own_and_a_bit() {
         let (rows, told) = rows();
         let wanted = |of: fn(&Call) -> usize| CALLS.iter().filter(|call| of(call) != 0).count();
-        let have = |rows: &[CallRow]| rows.iter().filter(|row| row.act != 0).count();
+        let is_used = |row: &CallRow| row.act != 0 || row.flags != 0;
+        let have = |rows: &[CallRow]| rows.iter().filter(|row| is_used(row)).count();
         assert_eq!(have(&rows[0]), wanted(|call| usize::try_from(call.own).unwrap()));
         assert_eq!(have(&rows[1]), wanted(|call| usize::from(call.of_32_bit)));
         for number in 0..NUMBERS {
             let is_told = told[number / 64] >> (number % 64) & 1 == 1;
-            assert_eq!(is_told, rows.iter().any(|rows| rows[number].act != 0), "{number}");
+            assert_eq!(is_told, rows.iter().any(|rows| is_used(&rows[number])), "{number}");
         }
     }
 }

@@ -13,7 +13,7 @@ use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, Object, ObjectBuilder, 
 
 use super::{
     record::{self, Settings, WatchedIn, WatchedName},
-    tracepoint, watched,
+    watched,
 };
 use crate::SensorError;
 
@@ -34,43 +34,37 @@ pub(crate) enum Place {
     Named,
     /// The root of the cgroup2 tree.
     Cgroup,
-    /// Tracepoints of system calls; the first must be there, older kernels lack some of the rest.
-    Calls(&'static [&'static str]),
 }
 
 /// A program and what we do not see without it.
 pub(crate) struct Hook {
     program: &'static str,
     /// As in [`minesweep_model::Blind::what`].
-    pub(crate) sees: &'static str,
+    pub(crate) sees: &'static [&'static str],
     pub(crate) place: Place,
 }
 
-const fn hook(program: &'static str, sees: &'static str, place: Place) -> Hook {
+const fn hook(program: &'static str, sees: &'static [&'static str], place: Place) -> Hook {
     Hook { program, sees, place }
 }
 
 /// Every program of sensor.bpf.c.
-pub(crate) static HOOKS: [Hook; 18] = [
-    hook("on_exec", "exec", Place::Named),
-    hook("on_fork", "fork", Place::Named),
-    hook("on_exit", "exit", Place::Named),
-    hook("on_connect4", "connect", Place::Cgroup),
-    hook("on_connect6", "connect", Place::Cgroup),
-    hook("on_tcp", "connect", Place::Cgroup),
-    hook("on_sendmsg4", "dns-process", Place::Cgroup),
-    hook("on_sendmsg6", "dns-process", Place::Cgroup),
-    hook("on_state", "closed", Place::Named),
+pub(crate) static HOOKS: [Hook; 14] = [
+    hook("on_exec", &["exec"], Place::Named),
+    hook("on_fork", &["fork"], Place::Named),
+    hook("on_exit", &["exit"], Place::Named),
+    hook("on_connect4", &["connect"], Place::Cgroup),
+    hook("on_connect6", &["connect"], Place::Cgroup),
+    hook("on_tcp", &["connect"], Place::Cgroup),
+    hook("on_sendmsg4", &["dns-process"], Place::Cgroup),
+    hook("on_sendmsg6", &["dns-process"], Place::Cgroup),
+    hook("on_state", &["closed"], Place::Named),
     // Before the next, which reports what this one found.
-    hook("on_sender", "sender", Place::Cgroup),
-    hook("on_bytes_out", "bytes", Place::Cgroup),
-    hook("on_bytes_in", "bytes", Place::Cgroup),
-    hook("on_switch", "rounding", Place::Named),
-    hook("on_accept", "accept", Place::Calls(&["sys_exit_accept4", "sys_exit_accept"])),
-    hook("on_mmap", "maps", Place::Calls(&["sys_enter_mmap"])),
-    hook("on_pwrite", "msr", Place::Calls(&["sys_enter_pwrite64"])),
-    hook("on_pwrite_done", "msr", Place::Calls(&["sys_exit_pwrite64"])),
-    hook("on_call", "files", Place::Named),
+    hook("on_sender", &["sender"], Place::Cgroup),
+    hook("on_bytes_out", &["bytes"], Place::Cgroup),
+    hook("on_bytes_in", &["bytes"], Place::Cgroup),
+    hook("on_switch", &["rounding"], Place::Named),
+    hook("on_call", &["accept", "maps", "msr", "settings", "files"], Place::Named),
 ];
 
 /// Hooks that the kernel does not take, and why.
@@ -103,7 +97,7 @@ pub(crate) fn load(settings: &Settings, cgroup: Option<&Path>) -> Result<Loaded,
             Err(cause) => refused.push((hook, cause)),
         }
     }
-    if let Some(at) = refused.iter().position(|(hook, _)| hook.sees == "exec") {
+    if let Some(at) = refused.iter().position(|(hook, _)| hook.sees.contains(&"exec")) {
         let (_, cause) = refused.swap_remove(at);
         return Err(refuse("the tracepoint sched_process_exec; the proc sensor does without", cause));
     }
@@ -235,17 +229,6 @@ fn attach(object: &Object, hook: &Hook, cgroup: Result<&OwnedFd, &io::Error>) ->
         Place::Cgroup => {
             let root = cgroup.map_err(|cause| io::Error::new(cause.kind(), cause.to_string()))?;
             Ok(vec![program.attach_cgroup(root.as_raw_fd()).map_err(io_error)?])
-        }
-        Place::Calls(calls) => {
-            let mut links = Vec::new();
-            for call in calls {
-                match tracepoint::attach(&program, call) {
-                    Ok(link) => links.push(link),
-                    Err(cause) if links.is_empty() => return Err(cause),
-                    Err(cause) => tracing::debug!(call, %cause, "this kernel has no such system call"),
-                }
-            }
-            Ok(links)
         }
     }
 }

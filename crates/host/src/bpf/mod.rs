@@ -14,7 +14,6 @@ mod place;
 mod record;
 mod rings;
 mod rounding;
-mod tracepoint;
 mod watched;
 
 use std::{

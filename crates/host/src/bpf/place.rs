@@ -11,7 +11,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -28,8 +28,10 @@ pub(crate) const PATH_LIMIT: usize = 4096;
 const LIMIT: usize = 1024;
 /// Roots of other namespaces kept within a batch, a descriptor each.
 const ROOTS: usize = 64;
-/// Longest wait for the thread that may be kept waiting. A look at a disk takes less.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// Longest wait within each second for the thread that may be kept waiting; a look at a disk takes a thousandth. So
+/// a file system that is slow on purpose costs us a tenth of our time at most.
+const PATIENCE: Duration = Duration::from_millis(100);
+const REFILL: Duration = Duration::from_secs(1);
 
 /// Whose words they are.
 #[derive(Clone, Copy)]
@@ -58,7 +60,7 @@ impl Places {
             own_root: rustix::fs::open("/", flags, Mode::empty()).ok(),
             roots: HashMap::new(),
             folders: HashMap::new(),
-            patient: Patient::default(),
+            patient: Patient { running: None, is_waiting: false, left: PATIENCE, refilled: Instant::now() },
         }
     }
 
@@ -132,10 +134,11 @@ fn key_of(caller: Caller) -> (u32, u32) {
 
 /// A thread that looks where a look may take forever. One question at a time; while it is kept waiting there is no
 /// second.
-#[derive(Default)]
 struct Patient {
     running: Option<Running>,
     is_waiting: bool,
+    left: Duration,
+    refilled: Instant,
 }
 
 /// Where questions go and answers come from.
@@ -159,7 +162,12 @@ impl Patient {
             }
         }
         ask.try_send(Question { root: root.try_clone().ok()?, path: path.to_vec() }).ok()?;
-        let answer = answers.recv_timeout(PATIENCE);
+        let asked = Instant::now();
+        if asked.duration_since(self.refilled) >= REFILL {
+            (self.refilled, self.left) = (asked, PATIENCE);
+        }
+        let answer = answers.recv_timeout(self.left);
+        self.left = self.left.saturating_sub(asked.elapsed());
         self.is_waiting = answer.is_err();
         answer.ok().flatten()
     }

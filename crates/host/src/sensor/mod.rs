@@ -289,7 +289,7 @@ impl Row {
     }
 }
 
-const BLIND: [Row; 5] = [
+const BLIND: [Row; 6] = [
     Row {
         what: "connect",
         en: "connections that live less than a second are not seen without eBPF; run as root on Linux 5.8 or later \
@@ -313,6 +313,11 @@ const BLIND: [Row; 5] = [
         en: "a miner's memory maps are seen only by a closer look, not when they are made; run as root on Linux 5.8 \
              or later with BTF",
         zh: "矿工的内存映射只能在深入查看时看到，创建时看不到；请以 root 在带 BTF 的 Linux 5.8 或更新内核上运行",
+    },
+    Row {
+        what: "files",
+        en: "changes to files and mounts are not seen without eBPF; run as root on Linux 5.8 or later with BTF",
+        zh: "没有 eBPF 时看不到对文件和挂载的改动；请以 root 在带 BTF 的 Linux 5.8 或更新内核上运行",
     },
     Row {
         what: "msr",
