@@ -71,3 +71,16 @@ HIDING = (
 (HERE / "corpus/hiding").mkdir(parents=True, exist_ok=True)
 for kind, text in enumerate(HIDING):
     (HERE / f"corpus/hiding/{kind}").write_bytes(bytes([kind]) + text.encode())
+for target in ("sigma_rule", "sigma_record"):
+    (HERE / "corpus" / target).mkdir(parents=True, exist_ok=True)
+for path in sorted((HERE.parent / "content/sigma").glob("*/*.yml")):
+    if not path.name.endswith(".cases.yml"):
+        cases = path.with_name(f"{path.stem}.cases.yml").read_text()
+        (HERE / "corpus/sigma_rule" / path.stem).write_text(f"{path.read_text()}\n--------\n{cases}")
+RECORDS = (
+    {"category": "process_creation", "product": "linux", "Image": "/usr/bin/curl", "CommandLine": "curl http://x -o /tmp/a", "ProcessId": 7},
+    {"category": "network_connection", "Image": "/tmp/x", "DestinationIp": "203.0.113.9", "DestinationPort": 3333, "Initiated": True},
+    {"product": "linux", "service": "sshd", "Program": "sshd", "Message": "Failed password for root from 203.0.113.9 port 22 ssh2"},
+    {"category": "file_event", "TargetFilename": "/etc/ld.so.preload", "AncestorImages": ["/bin/sh", None, {"a": 1.5}]},
+)
+(HERE / "corpus/sigma_record/lines").write_text("\n".join(json.dumps(record) for record in RECORDS))
