@@ -9,12 +9,20 @@ mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o "lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
 cd /mnt/root
-for folder in tmp var/tmp dev/shm run; do
-    [ "$folder" = dev/shm ] && mount --rbind /dev dev
+for folder in tmp var/tmp run dev; do
     mount -t tmpfs -o mode=1777 tmpfs "$folder"
 done
 mount -t proc proc proc
-mount --rbind /sys sys
+mount -t sysfs -o ro sysfs sys
+# Devices of its own: nothing that a script does to them reaches those of the host.
+mkdir dev/shm dev/pts
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "dev/${number#*:}"; done
+for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "dev/${node%:*}" c 1 "${node#*:}"; done
+mknod -m 666 dev/tty c 5 0
 mkdir -p .old opt/scenario srv/www
 cp "$here/tools.sh" "$here/serve.py" "$script" opt/scenario/
 pivot_root . .old

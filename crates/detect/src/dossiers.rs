@@ -195,8 +195,12 @@ impl Dossiers {
 
     fn belongs(&self, tree: &Tree, process: &Process, wallet: Option<&str>, at_ms: u64) -> Option<u64> {
         let key = process.key;
+        let session = tree.session(key);
+        // Above a session's root is who started it for somebody else.
+        let depth = tree.ancestors(key).position(|above| above.process.key == session).map_or(0, |at| at + 1);
         let above = || {
             tree.ancestors(key)
+                .take(depth)
                 .take_while(|above| !is_starter(&above.process))
                 .find_map(|above| self.of(above.process.key))
         };
@@ -224,7 +228,7 @@ impl Dossiers {
             .or_else(|| file().filter(current))
             .or_else(|| wallet().filter(current))
             .or_else(|| below().filter(current))
-            .or_else(|| self.by_session.get(&tree.session(key)).copied().filter(current))
+            .or_else(|| self.by_session.get(&session).copied().filter(current))
     }
 
     /// The dossier of the session that wrote what this process runs.

@@ -83,6 +83,8 @@ pub struct Engine {
     settings: Settings,
     rules: Arc<Rules>,
     host: Host,
+    /// When the machine was first told of.
+    began_ms: u64,
     tree: Tree,
     flows: Flows,
     writes: Writes,
@@ -115,6 +117,7 @@ impl Engine {
             settings,
             rules,
             host: Host::default(),
+            began_ms: 0,
             tree: Tree::default(),
             flows: Flows::default(),
             writes: Writes::default(),
@@ -144,7 +147,12 @@ impl Engine {
         let is_news = self.is_news(event);
         self.tell_greeted(at_ms, &mut out);
         match &event.what {
-            What::Host(host) => self.host = host.clone(),
+            What::Host(host) => {
+                if self.host == Host::default() {
+                    self.began_ms = at_ms;
+                }
+                self.host = host.clone();
+            }
             What::Running(process) => self.running(process, at_ms, &mut out),
             What::Fork { parent, child } => self.fork(*parent, *child, at_ms, &mut out),
             What::Exec(process) => self.exec(process, at_ms, &mut out),
@@ -263,8 +271,8 @@ impl Engine {
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
-mod story_tests;
-#[cfg(test)]
 mod command_tests;
+#[cfg(test)]
+mod story_tests;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,13 @@ pub(crate) fn rules() -> Arc<Rules> {
     Arc::new(Rules::compile(files.iter().map(|(path, text)| (path.as_str(), text.as_str()))).unwrap())
 }
 
+/// The default rules without those in Sigma, for tests of what code matches.
+pub(crate) fn rules_of_code() -> Arc<Rules> {
+    let files = material();
+    let coded = files.iter().filter(|(path, _)| !path.starts_with("sigma/"));
+    Arc::new(Rules::compile(coded.map(|(path, text)| (path.as_str(), text.as_str()))).unwrap())
+}
+
 pub(crate) fn key(pid: u32) -> ProcessKey {
     ProcessKey { pid, start_ticks: u64::from(pid) }
 }

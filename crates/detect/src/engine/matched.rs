@@ -24,13 +24,15 @@ mod words;
 const ANCESTORS_LIMIT: usize = 16;
 
 impl Engine {
-    /// The event is worth matching: what is told again when more is known of it was matched before.
+    /// The event is worth matching: what is told again when more is known of it was matched before, and what ran before
+    /// we came is nothing that happened.
     pub(super) fn is_news(&self, event: &Event) -> bool {
         match &event.what {
-            What::Running(process) => self
-                .tree
-                .process(process.key)
-                .is_none_or(|known| known.exe != process.exe || known.argv != process.argv),
+            What::Running(process) => {
+                let known = self.tree.process(process.key);
+                process.started_ms >= self.began_ms
+                    && known.is_none_or(|known| known.exe != process.exe || known.argv != process.argv)
+            }
             What::Exec(_)
             | What::Connect(_)
             | What::Accept(_)

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     content_rule::{ContentRule, Hit},
     ids,
-    testing::{at, exec, host, key, login, process, rules},
+    testing::{at, exec, host, key, login, process, rules_of_code},
 };
 
 struct Story {
@@ -16,7 +16,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let mut engine = Engine::new(Settings::default(), rules());
+        let mut engine = Engine::new(Settings::default(), rules_of_code());
         let mut last = Vec::new();
         for event in [
             host(),

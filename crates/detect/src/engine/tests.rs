@@ -4,7 +4,7 @@ use minesweep_model::{
 };
 
 use super::*;
-use crate::testing::{at, exec, host, key, login, process, rules, stratum};
+use crate::testing::{at, exec, host, key, login, process, rules_of_code, stratum};
 
 impl Output {
     fn detection(&self) -> Option<&Detection> {
@@ -33,7 +33,7 @@ impl Run {
     }
 
     fn with(settings: Settings) -> Self {
-        let mut engine = Engine::new(settings, rules());
+        let mut engine = Engine::new(settings, rules_of_code());
         let last = engine.observe(&host());
         Self { engine, last }
     }
@@ -108,13 +108,13 @@ fn freeze(pid: u32) -> Action {
 #[test]
 fn a_login_is_told_at_once_and_opens_an_incident_with_pool_and_wallet() {
     let mut run = Run::new();
-    run.see(exec(10, &process(500, 1, "/tmp/.x/kswapd0"))).see(login(20, 500, 7, "4wallet"));
+    run.see(exec(10, &process(500, 1, "/tmp/.x/a"))).see(login(20, 500, 7, "4wallet"));
     let [detection] = run.detections()[..] else { panic!("{:?}", run.last) };
     assert_eq!(
         (detection.rule.as_str(), detection.severity, detection.confidence),
         ("mining.stratum", Severity::Critical, 95)
     );
-    assert_eq!(detection.subject.as_ref().unwrap().exe, "/tmp/.x/kswapd0");
+    assert_eq!(detection.subject.as_ref().unwrap().exe, "/tmp/.x/a");
     assert_eq!(detection.mining.wallet.as_deref(), Some("4wallet"));
     assert_eq!(detection.mining.pool.as_deref(), Some("203.0.113.9:3333"));
     assert_eq!(detection.cookie, Some(7));
