@@ -3,7 +3,7 @@
 # 198.51.100.7 port 2222. Prints `ready`, then does what its input says, a line each, and prints `done`:
 #   hydra FILE    guess the password with the words of a file
 #   login CMD     log in with the right password and run a command
-# The log is the file that the first argument names. Ends with its input; nothing of it outlives it.
+# The log is the file that the first argument names, by rsyslogd; a folder there gets the files of journald instead. Ends with its input; nothing of it outlives it.
 set -euo pipefail
 
 if [[ ${1-} != --inside ]]; then
@@ -36,12 +36,20 @@ ln -s /proc/self/fd /dev/fd
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
 
-cat >"$work/rsyslog.conf" <<CONF
+if [[ -d $log ]]; then
+  mkdir -p /run/systemd/journal /run/log/journal
+  mount --bind "$log" /run/log/journal
+  setpriv --pdeathsig KILL /lib/systemd/systemd-journald &
+  until [[ -S /run/systemd/journal/dev-log ]]; do sleep 0.02; done
+  ln -s /run/systemd/journal/dev-log /dev/log
+else
+  cat >"$work/rsyslog.conf" <<CONF
 module(load="imuxsock" SysSock.Name="/dev/log")
 auth,authpriv.* action(type="omfile" file="$log" template="RSYSLOG_TraditionalFileFormat")
 CONF
-setpriv --pdeathsig KILL rsyslogd -n -i "$work/rsyslog.pid" -f "$work/rsyslog.conf" 2>"$work/rsyslog.err" &
-until [[ -S /dev/log ]]; do sleep 0.02; done
+  setpriv --pdeathsig KILL rsyslogd -n -i "$work/rsyslog.pid" -f "$work/rsyslog.conf" 2>"$work/rsyslog.err" &
+  until [[ -S /dev/log ]]; do sleep 0.02; done
+fi
 
 ssh-keygen -q -t ed25519 -N '' -f "$work/host"
 cat >"$work/sshd_config" <<CONF

@@ -72,7 +72,7 @@ pub struct Logs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogFile {
-    /// Its path.
+    /// Its path; one that ends in `.journal` is read as a journal of systemd.
     pub path: PathBuf,
     /// Who logs there, where lines do not say: `sshd` for a file that `sshd -E` writes.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -55,9 +55,16 @@ impl Journals {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             // Those with an `@` are full and closed.
             let is_live = name.ends_with(".journal") && !name.contains('@');
-            if is_live && self.files.len() < FILES_LIMIT && !self.files.iter().any(|file| file.path == path) {
-                self.follow(path, from);
+            if is_live {
+                self.follow_once(&path, from);
             }
+        }
+    }
+
+    /// Follows one, unless it is followed already.
+    pub(super) fn follow_once(&mut self, path: &Path, from: From) {
+        if self.files.len() < FILES_LIMIT && !self.files.iter().any(|file| file.path == path) {
+            self.follow(path.to_owned(), from);
         }
     }
 

@@ -81,7 +81,7 @@ const TABLE: [Row; 17] = [
     row("/var/log/dovecot", "*.log", Form::Syslog, "dovecot"),
 ];
 
-/// A file that the owner of the machine names.
+/// A file that the owner of the machine names; one that ends in `.journal` is read as a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extra {
     /// Its path.
@@ -244,7 +244,11 @@ impl Reader {
             self.watch(folder);
         }
         for Extra { path, program } in self.extra.clone() {
-            self.follow(&path, Form::Syslog, &program, from);
+            if path.extension() == Some(OsStr::new("journal")) {
+                self.journals.follow_once(&path, from);
+            } else {
+                self.follow(&path, Form::Syslog, &program, from);
+            }
             self.watch(path.parent().unwrap_or(Path::new("/")));
         }
         for folder in self.journals.search(from) {
