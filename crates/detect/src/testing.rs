@@ -1,6 +1,10 @@
 //! Rules and events for tests, from the folder of the default bundle.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use minesweep_model::{
     Event, FileId, Host, Process, ProcessKey, Role, Said, Stratum, StratumVerb, Utterance, What,
@@ -27,17 +31,22 @@ pub(crate) fn material() -> Vec<(String, String)> {
     files
 }
 
-/// The default rules.
+/// The default rules. Compiled once: a hundred tests take them.
 pub(crate) fn rules() -> Arc<Rules> {
-    let files = material();
-    Arc::new(Rules::compile(files.iter().map(|(path, text)| (path.as_str(), text.as_str()))).unwrap())
+    static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| compiled(|_| true));
+    RULES.clone()
 }
 
 /// The default rules without those in Sigma, for tests of what code matches.
 pub(crate) fn rules_of_code() -> Arc<Rules> {
+    static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| compiled(|path| !path.starts_with("sigma/")));
+    RULES.clone()
+}
+
+fn compiled(wanted: impl Fn(&str) -> bool) -> Arc<Rules> {
     let files = material();
-    let coded = files.iter().filter(|(path, _)| !path.starts_with("sigma/"));
-    Arc::new(Rules::compile(coded.map(|(path, text)| (path.as_str(), text.as_str()))).unwrap())
+    let wanted = files.iter().filter(|(path, _)| wanted(path));
+    Arc::new(Rules::compile(wanted.map(|(path, text)| (path.as_str(), text.as_str()))).unwrap())
 }
 
 pub(crate) fn key(pid: u32) -> ProcessKey {
