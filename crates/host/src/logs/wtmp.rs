@@ -18,7 +18,7 @@ const USER_PROCESS: u16 = 7;
 
 /// Logins over the network, oldest first, one a line: `UNIX_SECONDS ADDRESS USER`.
 pub fn past_logins() -> Vec<LogLine> {
-    read(Path::new(PATH)).into_iter().map(|text| line(text)).collect()
+    read(Path::new(PATH)).into_iter().map(line).collect()
 }
 
 fn line(text: String) -> LogLine {
