@@ -183,6 +183,11 @@ impl Node {
         self.hunts.dig(Instant::now());
     }
 
+    /// The look for hidden things is under way.
+    pub(crate) fn is_digging(&self) -> bool {
+        self.hunts.is_pending()
+    }
+
     /// What runs already goes into the line first.
     fn survey(&mut self) -> Result<(), AgentError> {
         let unreadable = |source| AgentError::System { what: "/proc", source };

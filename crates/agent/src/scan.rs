@@ -15,6 +15,9 @@ use crate::{AgentError, Config, Node};
 /// Time the sensor is given.
 const LENGTH: Duration = Duration::from_secs(10);
 
+/// Time the look for hidden things is given on a machine that has no processor to spare.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// When the busy processes are known and looked at: after two samples of CPU time.
 const LOOK_AT: Duration = Duration::from_secs(5);
 
@@ -32,7 +35,11 @@ pub fn scan(config: &Config, is_over: &mut dyn FnMut() -> bool) -> Result<Vec<Re
     let mut sink = |report| reports.push(report);
     node.begin(&mut sink)?;
     node.dig();
-    while start.elapsed() < LENGTH && !is_over() {
+    let is_due = |node: &Node| {
+        let end = if node.is_digging() { LONGEST } else { LENGTH };
+        start.elapsed() < end
+    };
+    while is_due(&node) && !is_over() {
         node.step(&mut sink)?;
         if !has_looked && start.elapsed() >= LOOK_AT {
             for key in node.busy().iter().copied().take(BUSY).collect::<Vec<_>>() {
