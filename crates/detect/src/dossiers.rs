@@ -116,6 +116,16 @@ impl Dossiers {
         Some(id)
     }
 
+    /// Two sessions of one intruder are one story: the later one belongs where the earlier one does.
+    pub(crate) fn follow(&mut self, tree: &Tree, earlier: ProcessKey, later: ProcessKey, at_ms: u64) {
+        let known = self.by_session.get(&tree.session(earlier)).copied();
+        if self.by_session.len() < INDEX_LIMIT
+            && let Some(id) = known.filter(|id| self.is_current(*id, at_ms))
+        {
+            self.by_session.entry(tree.session(later)).or_insert(id);
+        }
+    }
+
     fn open(&mut self, root: Arc<Process>, at_ms: u64) -> u64 {
         self.make_room();
         let id = self.next;

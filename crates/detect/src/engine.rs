@@ -24,7 +24,7 @@ use minesweep_model::{
 };
 
 use crate::{
-    access::Access,
+    access::{self, Access, Intruders},
     commands::recent::{Pastes, Recent},
     doors::Doors,
     dossiers::Dossiers,
@@ -99,6 +99,7 @@ pub struct Engine {
     spread: Spread,
     access: Access,
     forged_lines: u64,
+    intruders: Intruders,
     /// What was told of connections whose process is not known.
     unowned: Activity,
     unowned_hits: told::UnownedHits,
@@ -131,6 +132,7 @@ impl Engine {
             spread: Spread::default(),
             access: Access::default(),
             forged_lines: 0,
+            intruders: access::intruders(),
             unowned: Activity::default(),
             unowned_hits: told::UnownedHits::default(),
             greeted: BTreeMap::new(),

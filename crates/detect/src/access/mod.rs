@@ -12,7 +12,7 @@ mod words;
 use std::net::{IpAddr, SocketAddr};
 
 use lru::LruCache;
-use minesweep_model::Text;
+use minesweep_model::{ProcessKey, Text};
 
 pub(crate) use self::pattern::{Patterns, Reading, is_access_pattern};
 pub use self::settings::{AccessSettings, BadNetwork, Network};
@@ -47,6 +47,8 @@ pub(crate) const RULES: [&str; 8] = [BRUTE_FORCE, SLOW, DISTRIBUTED, SPRAY, SUCC
 const CROWD_MS: u64 = 10 * 60_000;
 /// Window of "many users" and of failures before a success.
 const HOUR_MS: u64 = 3_600_000;
+/// Most sources remembered that got in; more successful guessers than incidents are no use.
+const INTRUDERS_LIMIT: usize = 1024;
 /// Most processes that serve logins remembered; sshd itself serves a hundred at once by default.
 const SPEAKERS_LIMIT: usize = 4096;
 
@@ -60,6 +62,21 @@ pub(crate) struct Sign {
     pub(crate) thing: u64,
     /// It is about the login's own process, not only about a source.
     pub(crate) is_login: bool,
+}
+
+impl Sign {
+    /// The login is one of somebody who guessed the password.
+    pub(crate) fn is_intruder(&self) -> bool {
+        self.rule == SUCCESS
+    }
+}
+
+/// Sessions of intruders by where they came from, the last of each.
+pub(crate) type Intruders = LruCache<IpAddr, ProcessKey>;
+
+/// An empty table of them.
+pub(crate) fn intruders() -> Intruders {
+    table(INTRUDERS_LIMIT)
 }
 
 /// What was said of one process that serves a login.

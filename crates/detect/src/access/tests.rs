@@ -65,6 +65,11 @@ fn a_guessed_password_opens_an_incident_whose_root_is_the_session_and_that_the_s
     let findings: Vec<&str> = incident.findings.iter().map(|one| one.rule.as_str()).collect();
     assert_eq!(findings, ["access.login-after-failures", "access.root-password-login"]);
     assert_eq!(incident.root.key.pid, 51, "the session's own process");
+    // The same source comes again: another session, the same story.
+    let _ = engine.observe(&exec(9100, &process(61, 50, "/usr/sbin/sshd")));
+    let found =
+        told(&mut engine, &line(9200, 61, "Accepted password for root from 203.0.113.9 port 4023 ssh2"));
+    assert_eq!((found[0].subject.as_ref().unwrap().key.pid, &found[0].incident), (61, &Some(incident.uid)));
     // The shell of that session mines: no second incident.
     let _ = engine.observe(&exec(9500, &process(53, 52, "/usr/bin/bash")));
     let _ = engine.observe(&exec(9600, &process(54, 53, "/tmp/.x/kswapd0")));

@@ -26,6 +26,11 @@ impl Engine {
         for sign in signs {
             let Some(rule) = rules.coded().get(sign.rule) else { continue };
             let subject = speaker.filter(|_| sign.is_login);
+            if let (true, Some(key), Some(remote)) = (sign.is_intruder(), subject, sign.remote)
+                && let Some(earlier) = self.intruders.put(remote.ip(), key)
+            {
+                self.dossiers.follow(&self.tree, earlier, key, at_ms);
+            }
             let hit = Hit { rule, subject, why: sign.why, remote: sign.remote, thing: sign.thing };
             self.tell_hit(&hit, at_ms, out);
         }
