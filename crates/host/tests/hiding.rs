@@ -120,14 +120,15 @@ fn a_mount_over_a_process_is_told_and_the_process_is_marked() {
         Hunt::default().round(Depth::Quick).unwrap()
     });
     let point = format!("/proc/{pid}");
-    let mount = signs(&events)
+    let (process, mount) = signs(&events)
         .into_iter()
         .find_map(|sign| match &sign.fact {
-            HidingFact::ProcMount(mount) if mount.point == point => Some(mount),
+            HidingFact::ProcMount(mount) if mount.point == point => Some((sign.process, mount)),
             _other => None,
         })
         .unwrap();
     assert!(mount.root.ends_with("/empty"), "{mount:?}");
+    assert_eq!(process.unwrap().pid, pid);
     assert!(running(&events, pid).unwrap().is_hidden);
 }
 

@@ -6,7 +6,7 @@ use minesweep_model::{HidingFact, ProcMount};
 
 use super::{Found, read_file};
 use crate::proc::{
-    lossy,
+    self, lossy,
     origin::{Mount, mounts, own_mounts},
     root,
 };
@@ -22,12 +22,21 @@ pub(super) fn find() -> io::Result<Vec<Found>> {
     found.extend(proc_mounts(&root::read("1/mountinfo", TABLE_BYTES)?, is_in_fstab));
     found.sort_by(|a, b| (&a.point, &a.kind, &a.root).cmp(&(&b.point, &b.kind, &b.root)));
     found.dedup();
-    Ok(found.into_iter().map(|mount| Found::new(HidingFact::ProcMount(mount))).collect())
+    let told = |mount: ProcMount| Found {
+        process: covered(&mount.point).and_then(|pid| proc::key(pid).ok()),
+        ..Found::new(HidingFact::ProcMount(mount))
+    };
+    Ok(found.into_iter().map(told).collect())
 }
 
 /// What a mount table has on and below /proc.
 pub fn proc_mounts(table: &[u8], is_in_fstab: bool) -> Vec<ProcMount> {
     mounts(table).filter_map(|mount| below_proc(&mount, is_in_fstab)).collect()
+}
+
+/// The process over whose folder, or in it, something is mounted.
+fn covered(point: &str) -> Option<u32> {
+    point.strip_prefix("/proc/")?.split('/').next()?.parse().ok()
 }
 
 fn below_proc(mount: &Mount, is_in_fstab: bool) -> Option<ProcMount> {
