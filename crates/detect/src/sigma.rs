@@ -15,6 +15,7 @@ mod fields;
 mod head;
 mod item;
 mod matcher;
+mod needs;
 mod pattern;
 mod record;
 mod section;

@@ -8,6 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use super::{
     expr::{Expr, Names},
     fields::{Field, Record, Slots},
+    needs::{self, Clause},
     pattern::Place,
 };
 
@@ -19,8 +20,6 @@ const FAST_LIMIT_BYTES: usize = 16 << 10;
 pub(crate) struct Matcher {
     names: Names,
     rules: Vec<Placed>,
-    /// Indexes of rules that need no text.
-    always: Vec<usize>,
     scans: Vec<Scan>,
 }
 
@@ -30,6 +29,10 @@ struct Placed {
     expr: Expr,
     /// From the rule's fields to those of the matcher.
     map: Vec<usize>,
+    /// Of each clause a text must stand in the record.
+    clauses: Vec<Clause>,
+    /// A bit for each clause.
+    full: u8,
 }
 
 /// The texts needed in one field.
@@ -37,32 +40,41 @@ struct Placed {
 struct Scan {
     field: usize,
     automaton: AhoCorasick,
-    /// For each text, the rules that need it, and where.
-    rules: Vec<Vec<(usize, Place)>>,
+    /// For each text, who needs it.
+    rules: Vec<Vec<Wanted>>,
+}
+
+/// A rule that needs a text for one of its clauses.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    rule: usize,
+    bit: u8,
+    place: Place,
 }
 
 impl Matcher {
     /// Adds a rule; [`Self::finish`] must follow.
-    pub(crate) fn add(&mut self, unit: usize, expr: Expr, names: &Names) {
+    pub(crate) fn add(&mut self, unit: usize, mut expr: Expr, names: &Names) {
         let map = names.0.iter().map(|field| self.names.index(field.clone())).collect();
-        self.rules.push(Placed { unit, expr, map });
+        let clauses = needs::clauses(&expr, names);
+        let full = clauses.iter().fold(0_u8, |bits, _| (bits << 1) | 1);
+        needs::in_order(&mut expr);
+        self.rules.push(Placed { unit, expr, map, clauses, full });
     }
 
     /// Builds the search.
     pub(crate) fn finish(&mut self) -> Result<(), String> {
-        let mut texts: Vec<Vec<(String, Vec<(usize, Place)>)>> = vec![Vec::new(); self.names.0.len()];
-        for (index, rule) in self.rules.iter().enumerate() {
-            let Some(needs) = rule.expr.needs() else {
-                self.always.push(index);
-                continue;
-            };
-            for need in needs {
-                let Some(of_field) = rule.map.get(need.field).and_then(|field| texts.get_mut(*field)) else {
-                    continue;
-                };
-                match of_field.iter_mut().find(|(text, _)| *text == need.text) {
-                    Some((_, rules)) => rules.push((index, need.place)),
-                    None => of_field.push((need.text, vec![(index, need.place)])),
+        let mut texts: Vec<Vec<(String, Vec<Wanted>)>> = vec![Vec::new(); self.names.0.len()];
+        for (rule, placed) in self.rules.iter_mut().enumerate() {
+            for (bit, clause) in std::mem::take(&mut placed.clauses).into_iter().enumerate() {
+                for need in clause {
+                    let field = placed.map.get(need.field).and_then(|field| texts.get_mut(*field));
+                    let Some(of_field) = field else { continue };
+                    let wanted = Wanted { rule, bit: 1 << bit, place: need.place };
+                    match of_field.iter_mut().find(|(text, _)| *text == need.text) {
+                        Some((_, rules)) => rules.push(wanted),
+                        None => of_field.push((need.text, vec![wanted])),
+                    }
                 }
             }
         }
@@ -98,49 +110,32 @@ impl Matcher {
     /// Units of the rules that match, in order.
     pub(crate) fn matching<R: Record + ?Sized>(&self, record: &R) -> Vec<usize> {
         let slots = Slots::new(record, &self.names.0);
-        let mut candidates = vec![0_u64; self.rules.len().div_ceil(64)];
-        let mut mark = |rule: usize| {
-            if let Some(word) = candidates.get_mut(rule / 64) {
-                *word |= 1 << (rule % 64);
-            }
-        };
-        self.always.iter().for_each(|rule| mark(*rule));
+        let mut marks = vec![0_u8; self.rules.len()];
         for scan in &self.scans {
             slots.any(scan.field, false, |text| {
-                scan.find(text, &mut mark);
+                scan.find(text, &mut marks);
                 false
             });
         }
-        let mut found = Vec::new();
-        for (index, word) in candidates.into_iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                let rule = index.saturating_mul(64).saturating_add(left.trailing_zeros() as usize);
-                left &= left.wrapping_sub(1);
-                let Some(placed) = self.rules.get(rule) else { continue };
-                if placed.expr.holds(&slots, &placed.map) {
-                    found.push(placed.unit);
-                }
-            }
-        }
-        found
+        let candidates = self.rules.iter().zip(marks).filter(|(rule, mark)| rule.full == *mark);
+        candidates.filter(|(rule, _)| rule.expr.holds(&slots, &rule.map)).map(|(rule, _)| rule.unit).collect()
     }
 }
 
 impl Scan {
-    fn find(&self, text: &str, mark: &mut impl FnMut(usize)) {
+    fn find(&self, text: &str, marks: &mut [u8]) {
         for found in self.automaton.find_overlapping_iter(text) {
             let Some(rules) = self.rules.get(found.pattern().as_usize()) else { continue };
             let (is_start, is_end) = (found.start() == 0, found.end() == text.len());
-            for (rule, place) in rules {
-                let stands = match place {
+            for wanted in rules {
+                let stands = match wanted.place {
                     Place::Whole => is_start && is_end,
                     Place::Start => is_start,
                     Place::End => is_end,
                     Place::Within => true,
                 };
-                if stands {
-                    mark(*rule);
+                if let Some(mark) = marks.get_mut(wanted.rule).filter(|_| stands) {
+                    *mark |= wanted.bit;
                 }
             }
         }
