@@ -54,7 +54,7 @@ impl Engine {
         }
         let exe = base_name(&process.exe);
         let program = program.split('/').next().unwrap_or(program);
-        exe.is_empty() || exe.starts_with(program) || program.starts_with(exe) || is_family(exe, program)
+        exe.is_empty() || exe.starts_with(program) || is_family(exe, program)
     }
 }
 
