@@ -4,7 +4,7 @@
  * At the return, since the kernel has then read what the arguments point to, and nothing has to be kept between entry
  * and return. One hook for all calls: it sees those of 32-bit programs too, which have no tracepoints of their own,
  * and it is let go at once, where fifty tracepoints took three seconds. What it costs the calls that say nothing is in
- * docs/spec/limits.md. Which calls say something stands in a table that user space fills (src/bpf/calls.rs). */
+ * docs/spec/files.md. Which calls say something stands in a table that user space fills (src/bpf/calls.rs). */
 
 #include "registers.h"
 
