@@ -116,3 +116,20 @@ fn a_shell_below_a_program_with_a_connection_is_looked_at_and_one_with_a_script_
     run(&mut engine, 5, 32, 20, &["/usr/bin/socat", "-", "TCP:203.0.113.9:4444"]);
     assert!(looks(&engine.observe(&at(6, What::Connect(flow)))));
 }
+
+#[test]
+fn a_shell_that_was_there_before_and_holds_a_connection_is_looked_at() {
+    let mut engine = engine();
+    let mut shell = process(60, 59, "/usr/bin/bash");
+    shell.argv = vec!["bash".to_owned(), "-i".to_owned()];
+    let first = engine.observe(&at(2, What::Running(Box::new(shell))));
+    assert!(!first.contains(&Output::Look(key(60))), "nothing says yet that it holds one");
+    let flow = minesweep_model::Flow {
+        cookie: 6,
+        process: Some(key(60)),
+        local: "10.0.0.1:4001".parse().unwrap(),
+        remote: "203.0.113.9:4444".parse().unwrap(),
+        protocol: minesweep_model::Protocol::Tcp,
+    };
+    assert!(engine.observe(&at(3, What::Connect(flow))).contains(&Output::Look(key(60))));
+}

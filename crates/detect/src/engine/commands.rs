@@ -79,11 +79,19 @@ impl Engine {
         self.tell_command(telling, at_ms, out);
     }
 
+    /// A process that was there before: a shell that reads its commands may be in somebody's hand already.
+    pub(super) fn command_runs(&mut self, process: &Process, at_ms: u64, out: &mut Vec<Output>) {
+        if !self.is_own(process.key) && descriptors::is_reading(process) {
+            self.look_at_reader(process.key, at_ms, out);
+        }
+    }
+
     /// A process opened a connection: shells beside or below it may be on it.
     pub(super) fn command_connects(&mut self, flow: &Flow, at_ms: u64, out: &mut Vec<Output>) {
         let Some(key) = flow.process.filter(|_| flow.protocol == Protocol::Tcp) else { return };
         self.recent.connect(key);
-        for reader in self.recent.readers(key) {
+        let itself = self.tree.process(key).filter(|process| descriptors::is_reading(process)).map(|_| key);
+        for reader in self.recent.readers(key).into_iter().chain(itself) {
             self.look(reader, Reason::Stdio, at_ms, out);
         }
     }

@@ -45,6 +45,7 @@ impl Engine {
         self.come_back(process, at_ms, out);
         if is_news {
             self.arguments(process, at_ms, out);
+            self.command_runs(process, at_ms, out);
         }
         self.hiding_names(process, at_ms, out);
     }
