@@ -65,7 +65,7 @@ pub(crate) fn head(section: &mut Section<'_>, names: &AttackNames) -> Result<Hea
     for key in ASIDE {
         section.take(key);
     }
-    let own = section.take("minesweep").map(|value| Own::parse(value)).transpose()?;
+    let own = section.take("minesweep").map(Own::parse).transpose()?;
     let id = match (&own, &sigma_id) {
         (Some(own), _) => own.id.clone(),
         (None, Some(id)) => id.clone(),
