@@ -616,6 +616,8 @@ export interface components {
             cpu_seconds: number;
             /** @description The hash rate was estimated from threads, not taken from shares. */
             estimated: boolean;
+            /** @description Every process with a sign of mining has ended; what else the intruder did may go on. */
+            has_ended?: boolean;
             /**
              * Format: double
              * @description Hashes a second.

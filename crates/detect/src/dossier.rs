@@ -370,6 +370,8 @@ impl Dossier {
         mining.cpu_seconds = total_ms as f64 / 1000.0;
         mining.cost = mining.cpu_seconds / 3600.0 * terms.settings.price_per_cpu_hour;
         mining.pids = running().map(|(key, _)| key.pid).collect();
+        let mut miners = self.miners().filter_map(|key| self.members.get(&key)).peekable();
+        mining.has_ended = miners.peek().is_some() && miners.all(|miner| miner.has_exited);
         if mining.pids.is_empty() {
             mining.pids = self.members.keys().map(|key| key.pid).collect();
         }
@@ -424,6 +426,7 @@ impl Told {
             || self.state != told.state
             || self.outcomes != told.outcomes
             || now.kind != then.kind
+            || now.has_ended != then.has_ended
             || (now.probability - then.probability).abs() >= PROBABILITY_STEP
             || is_new(&now.pool, &then.pool)
             || is_new(&now.wallet, &then.wallet)

@@ -46,6 +46,9 @@ pub struct Mining {
     pub cost: f64,
     /// Processes that take part.
     pub pids: Vec<u32>,
+    /// Every process with a sign of mining has ended; what else the intruder did may go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_ended: bool,
 }
 
 /// State of an incident.

@@ -76,6 +76,7 @@ fn mining() -> Mining {
         cpu_seconds: 12.5,
         cost: 0.01,
         pids: vec![812, 813],
+        has_ended: false,
     }
 }
 

@@ -100,6 +100,7 @@ pub fn web_miner(now_ms: u64) -> Incident {
         cpu_seconds: 7.1 * 2_820.0,
         cost: 7.1 * 2_820.0 / 3_600.0 * PRICE,
         pids: vec![root.key.pid],
+        has_ended: false,
     };
     Incident {
         uid: uid.to_owned(),

@@ -66,10 +66,10 @@ pub(crate) fn last_step_ms(incident: &Incident) -> u64 {
     steps(incident).map(|step| step.at_ms).max().unwrap_or(0)
 }
 
-/// Processes that take part in the mining. Beside an intrusion these are the ones with a sign of mining: the shell and
+/// Processes that take part in the mining, as long as it goes on. Beside an intrusion these are the ones with a sign of mining: the shell and
 /// the download tool of the same session mine nothing.
 pub(crate) fn miners(incident: &Incident) -> usize {
-    if !incident.is_mining() {
+    if !incident.is_mining() || incident.mining.has_ended {
         return 0;
     }
     if steps(incident).next().is_none() {

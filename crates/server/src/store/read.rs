@@ -159,7 +159,7 @@ async fn mining_now(
     let (incidents, processes, probability_max, hash_rate_hs, used, since_ms): OpenSums = sqlx::query_as(
         "SELECT count(*), coalesce(sum(processes), 0), coalesce(max(probability), 0.0), sum(hash_rate_hs),
              coalesce(sum(cpus_used), 0.0), min(since_ms)
-         FROM incidents WHERE state = 'open' AND is_mining",
+         FROM incidents WHERE state = 'open' AND is_mining AND processes > 0",
     )
     .fetch_one(moment)
     .await?;
@@ -182,7 +182,7 @@ async fn intrusion_now(moment: &mut SqliteConnection) -> Result<IntrusionNow, St
     let (incidents, worst, since_ms, last_step_ms): (i64, Option<u8>, Option<i64>, Option<i64>) =
         sqlx::query_as(
             "SELECT count(*), max(severity), min(since_ms), max(nullif(last_step_ms, 0))
-             FROM incidents WHERE state = 'open' AND NOT is_mining",
+             FROM incidents WHERE state = 'open' AND (is_intrusion OR NOT is_mining) AND NOT (is_mining AND processes > 0)",
         )
         .fetch_one(moment)
         .await?;

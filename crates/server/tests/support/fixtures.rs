@@ -28,6 +28,7 @@ pub fn mining(cpu_seconds: f64) -> Mining {
         cpu_seconds,
         cost: 0.5,
         pids: vec![812],
+        has_ended: false,
     }
 }
 
