@@ -16,7 +16,9 @@ use minesweep_model::{
 };
 use minesweep_respond::{Leftover, Options, Responder};
 
-use crate::{AgentError, Config, hunt::Hunts, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer};
+use crate::{
+    AgentError, Config, hunt::Hunts, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer,
+};
 
 /// CPU time of processes is read this often.
 const CPU_EVERY: Duration = Duration::from_secs(2);
@@ -325,7 +327,13 @@ impl Node {
             mode: self.mode,
             agent_rss_kib: rss_kib,
             agent_cpu_percent: cpu_percent,
-            counts: self.source.counts().into_iter().chain(self.nvidia.count()).chain([self.logs.count()]).collect(),
+            counts: self
+                .source
+                .counts()
+                .into_iter()
+                .chain(self.nvidia.count())
+                .chain([self.logs.count()])
+                .collect(),
         }
     }
 

@@ -115,6 +115,8 @@ fn is_rule(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use minesweep_detect::RuleState;
+
     use super::*;
 
     #[test]

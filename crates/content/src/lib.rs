@@ -39,7 +39,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Mining, Self::Behaviour, Self::Access, Self::Sigma, Self::Yara, Self::Intel];
+    pub const ALL: [Self; 6] =
+        [Self::Mining, Self::Behaviour, Self::Access, Self::Sigma, Self::Yara, Self::Intel];
 
     /// Its folder in the bundle.
     pub fn folder(self) -> &'static str {

@@ -49,5 +49,5 @@ pub use file_rules::{FileRules, SCAN_LIMIT_BYTES};
 pub use listed::{ListedRule, rules_list};
 pub use lists::{HashRates, PoolEntry, PoolLevel, Pools};
 pub use rules::{RefusedRule, Rule, RuleError, RuleId, Rules};
-pub use sigma::{FieldValue, FieldsRecord};
 pub use settings::{Metric, Settings, SustainedAction, SustainedThreshold};
+pub use sigma::{FieldValue, FieldsRecord};

@@ -164,7 +164,8 @@ impl Rules {
         let (sigma, mut refused) = sigma(&files, &imported, &names)?;
         let (taken, left) = imported_file_rules(&imported);
         refused.extend(left);
-        let file_rules = files.iter().filter(|(path, _)| is_file_rule(path)).map(|(path, text)| (*path, *text));
+        let file_rules =
+            files.iter().filter(|(path, _)| is_file_rule(path)).map(|(path, text)| (*path, *text));
         let rules = Self {
             stratum: take(RuleId::Stratum)?,
             randomx: take(RuleId::RandomX)?,
@@ -314,7 +315,8 @@ fn imported_file_rules<'a>(
 }
 
 fn is_in(folder: &str, path: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) || path.contains(&format!("/{folder}/"))
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        || path.contains(&format!("/{folder}/"))
 }
 
 /// A rule in Sigma, ours or from elsewhere.

@@ -3,6 +3,13 @@
 //! Every scenario runs twice with names, places, ports and tools drawn from a seed that is printed; `SCENARIO_SEED`
 //! draws others, `SCENARIO_ONLY` runs those whose id begins so. `BLESS=1` writes docs/spec/coverage.md. Needs root.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
 mod support;
 
 use std::{

@@ -126,7 +126,8 @@ impl Parser<'_> {
             let after = self.after();
             if matches!(after, After::Pipe) {
                 // A line may end behind the bar; texts that follow a line would come first, and end the pipeline.
-                while self.delimiters.is_empty() && self.rest.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+                while self.delimiters.is_empty() && self.rest.next_if(|c| c.is_ascii_whitespace()).is_some() {
+                }
                 continue;
             }
             if !pipeline.is_empty() {

@@ -126,7 +126,17 @@ pub fn look(key: ProcessKey, limits: LookLimits, sink: &mut dyn FnMut(Piece<'_>)
     });
     unread.truncate(MAX_UNREAD);
     let (maps_bytes, rwx_maps) = (maps.sizes_bytes, maps.rwx);
-    Ok(Looked { process, peers, clues: Vec::new(), hits: Vec::new(), sha256, maps_bytes, rwx_maps, unread, stdio })
+    Ok(Looked {
+        process,
+        peers,
+        clues: Vec::new(),
+        hits: Vec::new(),
+        sha256,
+        maps_bytes,
+        rwx_maps,
+        unread,
+        stdio,
+    })
 }
 
 fn read_maps(folder: &Folder) -> io::Result<Maps> {
