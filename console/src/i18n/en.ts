@@ -130,6 +130,9 @@ export const en = {
     gpu: "Graphics processors",
     pids: "Other process namespaces",
     settings: "Writes to kernel settings",
+    files: "Files that are made, written and removed",
+    "package-owners": "Which package a file belongs to",
+    "gpu (nvidia)": "NVIDIA's graphics processors",
     other: "{{what}}",
   },
   now: {

@@ -122,6 +122,9 @@ export const zh = {
     gpu: "显卡",
     pids: "其他进程命名空间",
     settings: "内核设置写入",
+    files: "文件的创建、写入与删除",
+    "package-owners": "文件所属的软件包",
+    "gpu (nvidia)": "NVIDIA 显卡",
     other: "{{what}}",
   },
   now: {

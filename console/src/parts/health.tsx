@@ -11,7 +11,7 @@ import { type Fact, Facts } from "./facts";
 import { useSensor } from "./signs";
 import { Section } from "./notices";
 
-const KNOWN_BLIND = ["exec", "fork", "exit", "connect", "accept", "bytes", "rounding", "maps", "msr", "gpu", "pids", "settings"] as const;
+const KNOWN_BLIND = ["exec", "fork", "exit", "connect", "accept", "bytes", "rounding", "maps", "msr", "gpu", "pids", "settings", "files", "package-owners", "gpu (nvidia)"] as const;
 type KnownBlind = (typeof KNOWN_BLIND)[number];
 const isKnown = (what: string): what is KnownBlind => (KNOWN_BLIND as readonly string[]).includes(what);
 
