@@ -1,7 +1,7 @@
 #!/bin/bash
 # A real sshd and a real log daemon, in namespaces of their own: a user `guess` with the password `tangerine`, at
 # 198.51.100.7 port 2222. Prints `ready`, then does what its input says, a line each, and prints `done`:
-#   hydra FILE    guess the password with the words of a file
+#   hydra FILE    guess the password with the words of a file, in the background
 #   login CMD     log in with the right password and run a command
 # The log is the file that the first argument names, by rsyslogd; a folder there gets the files of journald instead. Ends with its input; nothing of it outlives it.
 set -euo pipefail
@@ -67,8 +67,8 @@ until (: >"/dev/tcp/$address/2222") 2>/dev/null; do sleep 0.02; done
 echo ready
 while read -r what rest; do
   case $what in
-    hydra) hydra -q -t 4 -l guess -P "$rest" -s 2222 "$address" ssh >"$work/hydra.out" 2>&1 || true
-           grep -o 'password: .*' "$work/hydra.out" || cat "$work/hydra.out" ;;
+    # Beside what follows: after its success it may wait half a minute for its other connections.
+    hydra) hydra -q -f -t 4 -l guess -P "$rest" -s 2222 "$address" ssh >"$work/hydra.out" 2>&1 & ;;
     login) sshpass -p tangerine ssh -p 2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
              -o LogLevel=ERROR "guess@$address" "$rest" </dev/null ;;
   esac
