@@ -13,7 +13,10 @@ TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 nftables 
 NVML_OUT    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/dynamic
 NVML_FROM   := $(wildcard crates/nvml/src/*.rs) crates/nvml/Cargo.toml crates/model/src/gpu_round.rs crates/model/src/text.rs Cargo.lock
 
-.PHONY: run build test check bench quiet console nvml randomx needs needs-root needs-build needs-test
+# Each fuzz target runs this long, seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: run build test check bench quiet fuzz console nvml randomx needs needs-root needs-build needs-test
 
 run: build
 	dist/minesweep up
@@ -78,3 +81,11 @@ bench: build
 quiet: build randomx
 	@.ci/needs packages python3-numpy openssl xz-utils ffmpeg sysbench postgresql postgresql-contrib
 	python3 tests/long/quiet.py dist/minesweep --python target/randomx-venv/bin/python3
+
+# Hostile bytes into every parser: no panic. Executions and coverage of each target stand in its last lines.
+fuzz: needs-build
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz
+	cd fuzz && python3 seeds.py
+	@cd fuzz && for target in $$(cargo fuzz list); do echo "== $$target"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target --sanitizer none --target $(TARGET) -- -max_total_time=$(FUZZ_SECONDS) \
+			-print_final_stats=1 -verbosity=0 || exit 1; done
