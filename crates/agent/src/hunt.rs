@@ -12,7 +12,7 @@ use std::{
 
 use minesweep_host::{
     hiding::{Depth, Hunt},
-    proc,
+    memory, proc,
 };
 use minesweep_model::{Event, What};
 use rustix::time::{ClockId, clock_gettime};
@@ -131,6 +131,7 @@ fn round(hunt: &mut Hunt, depth: Depth) -> Round {
     let mut events = hunt.round(depth).unwrap_or_else(|error| told(&error));
     if depth == Depth::Deep {
         events.extend(sensor::unlisted(now_ms()).unwrap_or_else(|error| told(&error)));
+        memory::give_back();
     }
     Round { depth, events, cost: used().saturating_sub(start) }
 }

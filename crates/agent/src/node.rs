@@ -10,7 +10,7 @@ use std::{
 };
 
 use minesweep_detect::{Losses, Output};
-use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, logs, nvml, proc};
+use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, logs, memory, nvml, proc};
 use minesweep_model::{
     Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What,
 };
@@ -73,6 +73,7 @@ impl Node {
         if !rustix::process::geteuid().is_root() {
             return Err(AgentError::NotRoot);
         }
+        memory::keep_lean();
         let own_pid = Some(std::process::id());
         let rules = crate::load_rules(config)?;
         let source = sensor::start(config.sensor)?;
@@ -134,7 +135,10 @@ impl Node {
         if self.responder.is_some() {
             hurry();
         }
-        self.drain(sink)
+        self.drain(sink)?;
+        memory::give_back();
+        memory::forget_start();
+        Ok(())
     }
 
     /// One round: what the sensor has, what is due, and what follows from it.

@@ -12,6 +12,7 @@ pub mod hidden;
 pub mod hiding;
 pub mod logs;
 pub mod look;
+pub mod memory;
 mod netlink;
 pub mod nvml;
 pub mod proc;

@@ -17,7 +17,7 @@ use rustix::fs::{FileType, lstat};
 use super::{
     Found,
     packages::{Packages, real},
-    read_file,
+    pieces,
 };
 use crate::proc::lossy;
 
@@ -171,11 +171,12 @@ fn state(path: &[u8]) -> Option<State> {
 }
 
 fn sum_of(path: &[u8]) -> io::Result<Option<String>> {
-    let Some(bytes) = read_file(path, FILE_BYTES)? else { return Ok(None) };
-    if bytes.len() == FILE_BYTES {
+    let Some(file) = pieces::regular(path)? else { return Ok(None) };
+    let mut sum = Md5::new();
+    if !pieces::bytes(&file, FILE_BYTES, &mut |piece| sum.update(piece))? {
         return Ok(None);
     }
-    Ok(Some(Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Some(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// The programs that are there, each file once.

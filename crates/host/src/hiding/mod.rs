@@ -14,6 +14,7 @@ mod modules;
 mod mounts;
 mod names;
 pub mod packages;
+mod pieces;
 mod preload;
 mod sockets;
 
@@ -27,7 +28,7 @@ use minesweep_model::{Blind, Event, HidingFact, HidingSign, Owner, ProcessKey, T
 
 use crate::{
     hidden,
-    proc::{lossy, now_ms},
+    proc::now_ms,
 };
 
 use self::{commands::Commands, names::Names, packages::Packages};
@@ -182,17 +183,7 @@ impl Hunt {
 
 /// The first `limit` bytes of a file of this machine; `None` when there is none of that name.
 fn read_file(path: &[u8], limit: usize) -> io::Result<Option<Vec<u8>>> {
-    use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match open(path, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    // A pipe or a device in its place must not be read.
-    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(io::Error::other(format!("{} is no regular file", lossy(path))));
-    }
+    let Some(file) = pieces::regular(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     crate::proc::root::fill(&file, limit, &mut bytes)?;
     Ok(Some(bytes))

@@ -9,10 +9,9 @@ use std::{
 };
 
 use minesweep_model::{HidingFact, Owner};
-use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::Found;
+use super::{Found, pieces};
 use crate::{
     facts,
     proc::{lossy, root},
@@ -24,8 +23,7 @@ const LIST_BYTES: usize = 1 << 20;
 const MODULES_LIMIT: usize = 8192;
 /// Most entries below /lib/modules: a kernel of a distribution has 5000.
 const FILES_LIMIT: usize = 65_536;
-/// Bytes of the symbols that are read at once, and in all.
-const PIECE_BYTES: usize = 64 << 10;
+/// Bytes of the symbols that are read.
 const SYMBOLS_BYTES: usize = 256 << 20;
 
 /// What marks the kernel, by the letter of a module.
@@ -131,26 +129,9 @@ fn folders() -> Option<BTreeSet<String>> {
 /// Names of modules that have symbols. Read piece by piece: the whole is 5 to 15 MB.
 fn symbols_of_kernel() -> io::Result<BTreeSet<String>> {
     let file = openat(root::root()?, "kallsyms", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let (mut names, mut piece, mut left) = (BTreeSet::new(), Vec::with_capacity(PIECE_BYTES), SYMBOLS_BYTES);
-    loop {
-        if piece.len() == piece.capacity() {
-            // A line of this length is none; drop it.
-            piece.clear();
-        }
-        let read = match rustix::io::read(&file, spare_capacity(&mut piece)) {
-            Ok(read) => read,
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        left = left.saturating_sub(read);
-        if read == 0 || left == 0 {
-            symbols(&piece, &mut names);
-            return Ok(names);
-        }
-        let whole = piece.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
-        symbols(piece.get(..whole).unwrap_or_default(), &mut names);
-        piece.drain(..whole);
-    }
+    let mut names = BTreeSet::new();
+    pieces::lines(&file, SYMBOLS_BYTES, &mut |piece| symbols(piece, &mut names))?;
+    Ok(names)
 }
 
 /// The names in brackets at the ends of lines. What the kernel makes itself at run time is no module.

@@ -15,7 +15,8 @@ use minesweep_model::Owner;
 use rustix::fs::{FileType, Mode, OFlags, lstat, open, stat};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
-use crate::{hiding::read_file, proc::lossy};
+use super::{pieces, read_file};
+use crate::proc::lossy;
 
 /// dpkg's folder.
 const DPKG: &str = "/var/lib/dpkg";
@@ -90,10 +91,18 @@ impl Packages {
     pub(crate) fn sum(&self, package: &str, file: &[u8]) -> Option<String> {
         let (listed_as, _) = self.listed_as(&self.key(file));
         let path = format!("{DPKG}/info/{package}.md5sums");
-        let text = read_file(path.as_bytes(), LIST_BYTES).ok().flatten()?;
-        sums(&text)
-            .find(|(_, name)| canonical_name(name, self.is_merged) == listed_as)
-            .map(|(sum, _)| sum.to_owned())
+        let file = pieces::regular(path.as_bytes()).ok().flatten()?;
+        let mut found = None;
+        let search = &mut |piece: &[u8]| {
+            if found.is_none() {
+                let mut sums = sums(piece);
+                found = sums
+                    .find(|(_, name)| canonical_name(name, self.is_merged) == listed_as)
+                    .map(|(sum, _)| sum.to_owned());
+            }
+        };
+        pieces::lines(&file, LIST_BYTES, search).ok()?;
+        found
     }
 
     /// dpkg is at work: what it says and what is there may differ for a moment.
@@ -163,7 +172,7 @@ fn stamp() -> Option<(i64, u64)> {
     Some((stat.st_mtime, stat.st_size.unsigned_abs()))
 }
 
-/// Calls `each` with the name of each package and its list of files.
+/// Calls `each` with the name of each package and its list of files, in pieces of whole lines.
 fn each_list(each: &mut dyn FnMut(&str, &[u8])) {
     let folder = match std::fs::read_dir(format!("{DPKG}/info")) {
         Ok(folder) => folder,
@@ -173,10 +182,13 @@ fn each_list(each: &mut dyn FnMut(&str, &[u8])) {
         let name = entry.file_name();
         let Some(package) = name.as_bytes().strip_suffix(b".list") else { continue };
         let path = Path::new(DPKG).join("info").join(OsStr::from_bytes(name.as_bytes()));
-        match read_file(path.as_os_str().as_bytes(), LIST_BYTES) {
-            Ok(Some(text)) => each(&lossy(package), &text),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, path = %path.display(), "a list of dpkg cannot be read"),
+        let package = lossy(package);
+        let read = pieces::regular(path.as_os_str().as_bytes()).and_then(|file| match file {
+            Some(file) => pieces::lines(&file, LIST_BYTES, &mut |piece| each(&package, piece)),
+            None => Ok(()),
+        });
+        if let Err(error) = read {
+            tracing::warn!(%error, path = %path.display(), "a list of dpkg cannot be read");
         }
     }
 }
