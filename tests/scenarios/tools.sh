@@ -41,3 +41,27 @@ add() {
         *) cat >> "$1" ;;
     esac
 }
+
+# package NAME VERSION: what lies in /opt/package becomes /opt/NAME_VERSION.deb, with the scripts in its folder DEBIAN.
+package() {
+    mkdir -p /opt/package/DEBIAN
+    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: a <a@example.org>\nDescription: x\n' "$1" "$2" \
+        > /opt/package/DEBIAN/control
+    for script in preinst postinst prerm postrm; do
+        [ ! -f "/opt/package/DEBIAN/$script" ] || chmod 755 "/opt/package/DEBIAN/$script"
+    done
+    dpkg-deb -b /opt/package "/opt/$1_$2.deb"
+}
+
+# part PATH: stdin becomes a file of the package.
+part() {
+    mkdir -p "/opt/package/$(dirname "$1")"
+    cat > "/opt/package/$1"
+}
+
+# service NAME: a program of that name that does what it is told, as a server with a hole would: `NAME -c CODE`.
+service() {
+    mkdir -p /opt/service
+    cp "$(python3 -c 'import os,sys;print(os.path.realpath(sys.executable))')" "/opt/service/$1"
+    export PYTHONHOME="$(python3 -c 'import sys;print(sys.base_prefix)')" PATH="/opt/service:$PATH"
+}

@@ -3,7 +3,10 @@
 //!
 //! Bounded; the oldest goes first. Paths are as the writer named them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use minesweep_model::{FileAct, FileEvent, Process, ProcessKey};
 
@@ -85,7 +88,13 @@ impl Writes {
             let recent = |(_, at): &&(ProcessKey, u64)| at_ms.saturating_sub(*at) <= CRON_MS;
             writers.extend(self.cron.iter().rev().filter(recent).map(|(session, _)| *session));
         }
-        writers.retain(|writer| *writer != tree.session(process.key));
+        let (session, machine) = (tree.session(process.key), container_root(tree, process.key));
+        // The same path in two containers is not the same file.
+        let is_apart = |writer: ProcessKey| match (machine, container_root(tree, writer)) {
+            (Some(own), Some(other)) => own != other,
+            (None, _) | (_, None) => false,
+        };
+        writers.retain(|writer| *writer != session && !is_apart(*writer));
         writers
     }
 
@@ -101,6 +110,13 @@ impl Writes {
         let unit = cgroup.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
         FOLDERS.iter().find_map(|folder| self.by_path.get(&format!("{folder}/{unit}")).copied())
     }
+}
+
+/// The first process of the pid namespace that a process is in, when that is not the machine's own.
+fn container_root(tree: &Tree, key: ProcessKey) -> Option<ProcessKey> {
+    let is_first = |process: &&Arc<Process>| process.inner_pid == Some(1);
+    let own = tree.process(key).filter(is_first);
+    own.or_else(|| tree.ancestors(key).map(|above| &above.process).find(is_first)).map(|first| first.key)
 }
 
 fn is_cron(name: &str) -> bool {
@@ -160,6 +176,22 @@ mod tests {
         assert_eq!(writes.writers(&tree, &job, 1000 + CRON_MS), [key(20)]);
         assert!(writes.writers(&tree, &job, 1001 + CRON_MS).is_empty(), "a day later");
         assert!(writes.writers(&tree, &other, 2000).is_empty());
+    }
+
+    #[test]
+    fn the_same_path_in_another_container_is_another_file() {
+        let (mut writes, mut tree) = (Writes::default(), tree());
+        let first = |pid| Process { inner_pid: Some(1), ..process(pid, 1, "/usr/bin/dash") };
+        for container in [&first(40), &first(50)] {
+            tree.learn(container);
+        }
+        writes.note(&tree, &write(40, "/etc/ld.so.preload"), 1000);
+        let argv = vec!["tee".to_owned(), "/etc/ld.so.preload".to_owned()];
+        let tee = |pid, parent| Process { argv: argv.clone(), ..process(pid, parent, "/usr/bin/tee") };
+        tree.learn(&tee(51, 50));
+        tree.learn(&tee(60, 1));
+        assert!(writes.writers(&tree, &tee(51, 50), 2000).is_empty());
+        assert_eq!(writes.writers(&tree, &tee(60, 1), 2000), [key(40)], "of the machine itself: not known");
     }
 
     #[test]

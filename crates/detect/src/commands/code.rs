@@ -4,7 +4,7 @@
 //! to a shell, which are read as such.
 
 use super::{
-    Found, decode,
+    Fetch, Found, decode,
     run::Run,
     tools::Language,
     value::{UNKNOWN, Value},
@@ -52,6 +52,8 @@ const ENDS: [&str; 12] = [
     "/inet",
     "Socket.tcp",
 ];
+/// In Python, what ties a shell to a socket; without it both only stand in one text, as in a test of a server.
+const TIES: [&str; 5] = ["dup2", "pty.spawn", "fileno", "recv", "makefile"];
 const FETCHES: [&str; 14] = [
     "urlopen",
     "requests.get",
@@ -117,14 +119,19 @@ impl Run {
         self.put(&super::cut(text, 256).replace(UNKNOWN, "…"));
         let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
         let socket = SOCKETS.iter().find(|(of, opens, runs)| *of == language && has(opens) && has(runs));
-        if socket.is_some() && has(&ENDS) {
+        let is_tied = language != Language::Python || has(&TIES);
+        if socket.is_some() && has(&ENDS) && is_tied {
             self.find(Found::Reverse { end: end(text), how: name(language) });
         }
         let strings = strings(text);
         let is_run = has(&RUNS);
-        if is_run && has(&FETCHES) {
+        if has(&FETCHES) {
             let url = strings.iter().find(|string| string.contains("://"));
-            self.find(Found::DownloadRun { from: url.map(|url| super::cut(url, 256)).unwrap_or_default() });
+            let url = url.map(|url| super::cut(url, 256)).unwrap_or_default();
+            self.fetch(Fetch { url: url.clone(), to: None, is_unchecked: false });
+            if is_run {
+                self.find(Found::DownloadRun { from: url });
+            }
         }
         let coded = DECODERS.iter().find(|(sign, _)| text.contains(sign)).filter(|_| is_run);
         if let Some((_, how)) = coded {

@@ -49,6 +49,8 @@ const WEB: [&str; 11] = [
     "traefik",
     "openresty",
 ];
+/// First arguments with which `postgres` serves nobody.
+const ALONE: [&str; 3] = ["--single", "--boot", "--check"];
 /// Words in the arguments of an interpreter that serves.
 const SERVING: [&str; 15] = [
     "gunicorn",
@@ -94,6 +96,10 @@ const LOOKING: [&str; 16] = [
     "id", "whoami", "uname", "hostname", "ifconfig", "netstat", "lscpu", "nproc", "w", "last", "getent",
     "arp", "lsof", "crontab", "chattr", "pkill",
 ];
+/// Of these, what programs ask of themselves at start; they are nothing alone.
+const ASKED_AT_START: [&str; 6] = ["uname", "hostname", "lscpu", "nproc", "getent", "lsof"];
+/// More of them together are a look around.
+const ASKED_MOST: usize = 2;
 /// Commands with which PHP and CGI programs do their work.
 const WEB_WORK: [&str; 16] = [
     "sendmail",
@@ -120,7 +126,9 @@ pub(crate) fn service(process: &Process) -> Option<Service> {
     let plain = plain_name(&process.exe);
     let is_one = |names: &[&str]| names.iter().any(|one| *one == name || *one == plain);
     if is_one(&DATABASES) {
-        return Some(Service::Database);
+        // What initdb runs: it makes the first tables, asks the system for its locales, and nobody can connect.
+        let is_alone = process.argv.get(1).is_some_and(|arg| ALONE.contains(&arg.as_str()));
+        return (!is_alone).then_some(Service::Database);
     }
     if is_one(&WEB) {
         return Some(Service::Web);
@@ -152,7 +160,7 @@ pub(crate) fn judge(service: Service, child: &Process, understood: &Understood) 
     }
     match service {
         Service::Database if is_archiving(understood) => None,
-        Service::Database if is_own_script(child) => Some(Severity::Low),
+        Service::Database if is_own_script(child) || is_packing(understood) => Some(Severity::Low),
         Service::Database => Some(Severity::Critical),
         Service::Web if is_looking || understood.is_reading => Some(Severity::Critical),
         Service::Web if is_own_script(child) || uses(|name| WEB_WORK.contains(&name)) => None,
@@ -160,7 +168,7 @@ pub(crate) fn judge(service: Service, child: &Process, understood: &Understood) 
         Service::Application if understood.is_reading || is_outward && is_writing(understood) => {
             Some(Severity::High)
         }
-        Service::Application if is_looking && !is_own_script(child) => Some(Severity::Medium),
+        Service::Application if is_prying(understood) && !is_own_script(child) => Some(Severity::Medium),
         Service::Application => None,
     }
 }
@@ -191,6 +199,15 @@ fn is_archiving(understood: &Understood) -> bool {
     is_plain && (is_log || understood.programs.iter().any(is_tool))
 }
 
+/// An administrator's `COPY TO PROGRAM 'gzip > FILE'`: what reads the table only makes it smaller. Where the file goes
+/// is for the rules of files.
+fn is_packing(understood: &Understood) -> bool {
+    const PACKERS: [&str; 8] = ["gzip", "gunzip", "zcat", "bzip2", "xz", "zstd", "lz4", "pigz"];
+    let mut programs =
+        understood.programs.iter().filter(|name| language(name) != Some(Language::Shell)).peekable();
+    programs.peek().is_some() && programs.all(|name| PACKERS.contains(&name.as_str()))
+}
+
 /// An interpreter with a script of the system's own folders, or of the place where web programs lie.
 fn is_own_script(process: &Process) -> bool {
     const FOLDERS: [&str; 9] = [
@@ -206,6 +223,11 @@ fn is_own_script(process: &Process) -> bool {
     ];
     let script = process.argv.get(1).filter(|arg| !arg.starts_with('-'));
     script.is_some_and(|script| FOLDERS.iter().any(|folder| script.starts_with(folder)))
+}
+
+fn is_prying(understood: &Understood) -> bool {
+    let looks = || understood.programs.iter().filter(|name| LOOKING.contains(&name.as_str()));
+    looks().count() > ASKED_MOST || looks().any(|name| !ASKED_AT_START.contains(&name.as_str()))
 }
 
 fn is_local(url: &str) -> bool {

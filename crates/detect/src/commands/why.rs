@@ -78,6 +78,13 @@ pub(crate) fn found(found: &Found, form: &str) -> Text {
 
 /// A fetched file runs.
 pub(crate) fn fetched_file(path: &str, url: &str, process: &Process) -> Text {
+    if url.is_empty() {
+        let (path, form) = (quoted(path), quoted(&process.argv.join(" ")));
+        return Text::new(
+            format!("{path}, made a moment ago by a script that had a connection, is run: {form}"),
+            format!("刚由已建立网络连接的脚本生成的 {path} 被执行：{form}"),
+        );
+    }
     let (path, url, form) = (quoted(path), quoted(url), quoted(&process.argv.join(" ")));
     Text::new(
         format!("{path}, fetched from {url} a moment ago, is run: {form}"),

@@ -3,6 +3,8 @@
 //! A line of text is understood by `commands`; what only several processes together show - a pipe, a fetched file that
 //! runs, a service above a shell - is joined here.
 
+use std::sync::Arc;
+
 use minesweep_model::{
     FileAct, FileEvent, Flow, Looked, Process, ProcessKey, Protocol, Relay, Severity, Text,
 };
@@ -118,12 +120,17 @@ impl Engine {
 
     fn file_made(&mut self, event: &FileEvent, at_ms: u64) {
         self.recent.open(event.process, &event.path);
-        let Some(process) = self.tree.process(event.process).filter(|one| commands::is_fetcher(&one.exe))
-        else {
+        let Some(process) = self.tree.process(event.process) else { return };
+        if commands::is_fetcher(&process.exe) {
+            if let Some(fetch) = commands::understand(&process.argv).fetches.first() {
+                self.recent.fetched(event.path.clone(), fetch.url.clone(), fetch.is_unchecked, at_ms);
+            }
             return;
-        };
-        if let Some(fetch) = commands::understand(&process.argv).fetches.first() {
-            self.recent.fetched(event.path.clone(), fetch.url.clone(), fetch.is_unchecked, at_ms);
+        }
+        // Whatever an interpreter calls it: it had a connection, and now it has a file where anybody may write.
+        if is_other_language(process) && self.recent.is_connected(event.process) && is_open_place(&event.path)
+        {
+            self.recent.fetched(event.path.clone(), String::new(), false, at_ms);
         }
     }
 
@@ -212,7 +219,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         let Some(part) = part_of(process, understood) else { return };
-        let Some(parent) = self.tree.parent(process.key).map(|parent| parent.process.clone()) else { return };
+        let Some(parent) = self.program_above(process.key).cloned() else { return };
         if commands::language(&parent.exe).is_none() && !commands::is_multi_call(&parent.exe) {
             return;
         }
@@ -223,6 +230,16 @@ impl Engine {
             let (from, to) = if is_reader(&child.part) { (&other, &child) } else { (&child, &other) };
             self.tell_pipe(from, to, at_ms, out);
         }
+    }
+
+    /// The nearest ancestor that executed a program: a copy that a shell makes of itself is that shell.
+    fn program_above(&self, key: ProcessKey) -> Option<&Arc<Process>> {
+        let mut above = &self.tree.parent(key)?.process;
+        for _ in 0..ABOVE_LIMIT {
+            let Some(original) = self.tree.copied_from(above.key) else { break };
+            above = &original.process;
+        }
+        Some(above)
     }
 
     fn tell_pipe(&mut self, from: &Child, to: &Child, at_ms: u64, out: &mut Vec<Output>) {
@@ -280,7 +297,12 @@ impl Engine {
         let script = renamed::script(process).map(|script| absolute(&process.cwd, script));
         for path in [Some(process.exe.clone()), script].into_iter().flatten() {
             let Some(file) = self.recent.file(&path, at_ms).cloned() else { continue };
-            let severity = self.weigh_fetch(&file.url, file.is_unchecked, process.key);
+            // Without an address it was only seen that one who had a connection made it.
+            let severity = match file.url.as_str() {
+                "" if path != process.exe => continue,
+                "" => Severity::Medium,
+                url => self.weigh_fetch(url, file.is_unchecked, process.key),
+            };
             let why = why::fetched_file(&path, &file.url, process);
             let telling = Telling {
                 rule: DOWNLOAD_RUN,
@@ -447,7 +469,8 @@ fn part_of(process: &Process, understood: &Understood) -> Option<Part> {
     let is_decoding = || args.iter().any(|arg| arg.starts_with("-d") || arg == "-D" || arg == "--decode");
     let script = renamed::script(process);
     if commands::is_fetcher(&process.exe)
-        || commands::is_multi_call(&process.exe) && !understood.fetches.is_empty()
+        || (commands::is_multi_call(&process.exe) || is_other_language(process))
+            && !understood.fetches.is_empty()
     {
         let fetch = understood.fetches.iter().find(|fetch| fetch.to.is_none())?;
         return Some(Part::Fetch { url: fetch.url.clone(), is_unchecked: fetch.is_unchecked });
@@ -511,6 +534,18 @@ fn is_anybodys(url: &str) -> bool {
         "bashupload.",
     ];
     PLACES.iter().any(|place| url.contains(place))
+}
+
+/// It is an interpreter of another language than the shell's.
+fn is_other_language(process: &Process) -> bool {
+    commands::language(&process.exe).is_some_and(|one| one != commands::Language::Shell)
+}
+
+/// A folder where anybody may write, or a hidden one in it; not what tools build in folders of their own there.
+fn is_open_place(path: &str) -> bool {
+    const OPEN: [&str; 3] = ["/tmp/", "/var/tmp/", "/dev/shm/"];
+    let inner = OPEN.iter().find_map(|folder| path.strip_prefix(folder));
+    inner.is_some_and(|inner| inner.starts_with('.') || !inner.contains('/'))
 }
 
 /// A path as the process sees it.

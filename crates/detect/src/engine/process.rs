@@ -18,7 +18,7 @@ use crate::{
         MemorySign, RoundingSign, SettingSign, is_miner_length, is_odd_huge_map, is_prefetch_register,
         judge_setting,
     },
-    tree::{is_interpreter, is_shared_tool, is_starter},
+    tree::{base_name, is_interpreter, is_shared_tool, is_starter},
     words,
 };
 
@@ -187,9 +187,24 @@ impl Engine {
             SettingSign::HugePagesRaised => (RuleId::HugePages, HUGE_RAISED_SHARE),
         };
         let finding = Finding::new(self.rules.rule(rule), Some(write.process), words::setting(write));
-        let mut finding = finding.weaker(share, Severity::Medium);
+        let severity = if self.is_from_settings(write.process) { Severity::Low } else { Severity::Medium };
+        let mut finding = finding.weaker(share, severity);
         finding.thing = ids::thing(&write.path);
         self.once(finding, at_ms, out);
+    }
+
+    /// It is the tool that puts files of settings in force, as at boot and by administrators.
+    fn is_from_settings(&self, key: ProcessKey) -> bool {
+        let Some(process) = self.tree.process(key).filter(|process| is_shared_tool(process)) else {
+            return false;
+        };
+        let is_file = |arg: &String| arg.starts_with("-p") || arg.starts_with("--load") || arg == "--system";
+        let is_said = |arg: &String| arg.contains('=') && !arg.starts_with("--");
+        match base_name(&process.exe) {
+            "systemd-sysctl" => true,
+            "sysctl" => process.argv.iter().any(is_file) && !process.argv.iter().any(is_said),
+            _ => false,
+        }
     }
 
     /// Tells a finding the first time, and afterwards only counts it.
