@@ -24,6 +24,11 @@ for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "
 for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "dev/${node%:*}" c 1 "${node#*:}"; done
 mknod -m 666 dev/tty c 5 0
 mkdir -p .old opt/scenario srv/www
+# A folder of the host, when one is named: for files that both sides read.
+if [ -n "${SHARED-}" ]; then
+    mkdir srv/shared
+    mount --bind "$SHARED" srv/shared
+fi
 cp "$here/tools.sh" "$here/serve.py" "$script" opt/scenario/
 pivot_root . .old
 cd /

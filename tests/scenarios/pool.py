@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """A mining pool of our own on loopback. Speaks every dialect, mines nothing, counts the shares it is sent.
 
-    pool.py [--delay MS] [--host ADDRESS]     prints its port; on the end of its input prints "shares N" and ends.
+    pool.py [--delay MS] [--host ADDRESS] [--port PORT]     prints its port; on the end of its input prints "shares N" and ends.
 """
 import argparse, json, socket, sys, threading, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--delay", type=float, default=20.0, help="milliseconds before the first job")
 parser.add_argument("--host", default="127.0.0.1")
+parser.add_argument("--port", type=int, default=0)
 options = parser.parse_args()
 shares, lock = 0, threading.Lock()
 
@@ -73,7 +74,7 @@ def accept(server):
         threading.Thread(target=worker, args=(client,), daemon=True).start()
 
 
-server = socket.create_server((options.host, 0), family=socket.AF_INET6 if ":" in options.host else socket.AF_INET, backlog=256)
+server = socket.create_server((options.host, options.port), family=socket.AF_INET6 if ":" in options.host else socket.AF_INET, backlog=256)
 threading.Thread(target=accept, args=(server,), daemon=True).start()
 print(server.getsockname()[1], flush=True)
 sys.stdin.read()

@@ -132,15 +132,20 @@ impl Doors {
             Some((_, front)) => (front.remote, front.words.as_ref().or(asked.words.as_ref())),
             None => (asked.remote, asked.words.as_ref()),
         };
-        let service_name = format!("{} (pid {})", base_name(&service.exe), service.key.pid);
+        let service_name = format!("{} (pid {})", name(service), service.key.pid);
         let port = through.map_or(asked.local.port(), |(_, front)| front.local.port());
-        let via = through.map(|(proxy, _)| base_name(&proxy.exe).to_owned());
+        let via = through.map(|(proxy, _)| name(proxy).to_owned());
         Door {
             remote: Some(remote),
             at_ms: asked.at_ms,
             text: sentence(&service_name, port, remote, words, via),
         }
     }
+}
+
+/// A service as people know it: Debian's redis-server is a link to redis-check-rdb.
+fn name(service: &Process) -> &str {
+    if service.comm.is_empty() { base_name(&service.exe) } else { &service.comm }
 }
 
 fn sentence(

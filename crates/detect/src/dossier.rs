@@ -46,6 +46,8 @@ pub(crate) struct Member {
 /// How sure it is that this was the way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum EntryRank {
+    /// What was fetched was run, by whomever.
+    Fetched,
     /// A service above was asked something shortly before, or a package was being installed.
     Above,
     /// A login that a rule names.

@@ -30,6 +30,8 @@ const DEPTH_LIMIT: usize = 64;
 const FIRED_LIMIT: usize = 128;
 /// Most children of one process that are searched for copies.
 const CHILDREN_LIMIT: usize = 1024;
+/// Most processes of one inner pid that are searched.
+const NAMESPACES_LIMIT: usize = 256;
 /// Most connections of one process that are told apart for relays.
 pub(crate) const ENDS_LIMIT: usize = 64;
 
@@ -95,6 +97,8 @@ pub(crate) struct Entry {
 pub(crate) struct Tree {
     entries: BTreeMap<ProcessKey, Entry>,
     by_pid: BTreeMap<u32, ProcessKey>,
+    /// Processes of pid namespaces by the pid that they have there.
+    by_inner_pid: BTreeSet<(u32, ProcessKey)>,
     /// Parent and child, of all entries whose parent was known when they came.
     below: BTreeSet<(ProcessKey, ProcessKey)>,
     exited: VecDeque<ProcessKey>,
@@ -106,9 +110,17 @@ impl Tree {
     /// A process that runs, or more about it.
     pub(crate) fn learn(&mut self, process: &Process) {
         let process = Arc::new(process.clone());
-        match self.entries.get_mut(&process.key) {
+        let (key, inner) = (process.key, process.inner_pid);
+        let before = self.process(key).and_then(|known| known.inner_pid);
+        match self.entries.get_mut(&key) {
             Some(entry) => entry.process = process,
             None => self.insert(process),
+        }
+        if before != inner {
+            self.by_inner_pid.extend(inner.map(|inner| (inner, key)));
+            if let Some(before) = before {
+                self.by_inner_pid.remove(&(before, key));
+            }
         }
     }
 
@@ -238,6 +250,13 @@ impl Tree {
         copies
     }
 
+    /// Processes that have this pid in a namespace of their own, the last started first; more namespaces are not searched.
+    pub(crate) fn by_inner_pid(&self, pid: u32) -> impl Iterator<Item = ProcessKey> {
+        let (first, last) =
+            (ProcessKey { pid: 0, start_ticks: 0 }, ProcessKey { pid: u32::MAX, start_ticks: u64::MAX });
+        self.by_inner_pid.range((pid, first)..=(pid, last)).rev().map(|(_, key)| *key).take(NAMESPACES_LIMIT)
+    }
+
     /// The process that now has this pid.
     pub(crate) fn by_pid(&self, pid: u32) -> Option<ProcessKey> {
         self.by_pid.get(&pid).copied()
@@ -280,6 +299,9 @@ impl Tree {
 
     fn forget(&mut self, key: ProcessKey) {
         let Some(entry) = self.entries.remove(&key) else { return };
+        if let Some(inner) = entry.process.inner_pid {
+            self.by_inner_pid.remove(&(inner, key));
+        }
         if let Some(parent) = entry.parent {
             self.below.remove(&(parent, key));
         }
@@ -377,6 +399,19 @@ mod tests {
 
     fn key(pid: u32, start_ticks: u64) -> ProcessKey {
         ProcessKey { pid, start_ticks }
+    }
+
+    #[test]
+    fn a_process_of_a_namespace_is_found_by_the_pid_it_has_there_until_it_is_forgotten() {
+        let mut tree = Tree::default();
+        for pid in [40, 50] {
+            tree.learn(&Process { inner_pid: Some(7), ..Process::unknown(key(pid, pid.into())) });
+        }
+        assert_eq!(tree.by_inner_pid(7).collect::<Vec<_>>(), [key(50, 50), key(40, 40)]);
+        tree.learn(&Process { inner_pid: Some(8), ..Process::unknown(key(50, 50)) });
+        assert_eq!(tree.by_inner_pid(7).collect::<Vec<_>>(), [key(40, 40)]);
+        tree.forget(key(40, 40));
+        assert_eq!((tree.by_inner_pid(7).count(), tree.by_inner_pid.len()), (0, 1));
     }
 
     #[test]

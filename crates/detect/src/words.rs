@@ -1,6 +1,6 @@
 //! Sentences for people, in both languages, with the numbers in them.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use minesweep_model::{BigMap, Detection, FileHit, Kind, Mining, MsrWrite, Process, SettingWrite, Text};
 
@@ -64,17 +64,19 @@ pub(crate) fn incident(root: &Process, mining: &Mining) -> Text {
     Text::new(format!("{en} ({percent:.0} % sure)"), format!("{zh}（把握 {percent:.0}%）"))
 }
 
-/// One sentence: what was done besides mining, worst first, and by whom.
+/// One sentence: what was done besides mining, each thing once, worst first, and by whom.
 pub(crate) fn intrusion(root: &Process, findings: &[Detection]) -> Text {
     const SHOWN: usize = 3;
     let who = who(root);
     let mut worst: Vec<&Detection> = findings.iter().collect();
     worst.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut rules = BTreeSet::new();
+    worst.retain(|finding| rules.insert(&finding.rule));
     let of = |pick: fn(&Text) -> &str| -> Vec<&str> {
         worst.iter().take(SHOWN).map(|finding| pick(&finding.title)).collect()
     };
     let (en, zh) = (of(|text| &text.en).join("; "), of(|text| &text.zh).join("；"));
-    let (more, zh_more) = match findings.len().saturating_sub(SHOWN) {
+    let (more, zh_more) = match worst.len().saturating_sub(SHOWN) {
         0 => (String::new(), String::new()),
         more => (format!("; and {more} more"), format!("；另有 {more} 项")),
     };

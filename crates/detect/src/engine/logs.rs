@@ -10,6 +10,9 @@ use crate::{content_rule::Hit, tree::base_name};
 /// Logins of the time before our start, one a line: `UNIX_SECONDS ADDRESS USER`.
 const PAST_LOGINS: &str = "/var/log/wtmp";
 
+/// The line names a process that is another program.
+struct Forged;
+
 impl Engine {
     pub(super) fn log(&mut self, line: &LogLine, at_ms: u64, out: &mut Vec<Output>) {
         if line.source == PAST_LOGINS {
@@ -17,11 +20,10 @@ impl Engine {
         }
         let rules = Arc::clone(&self.rules);
         let Some(reading) = rules.access().read(line) else { return };
-        let speaker = line.pid.and_then(|pid| self.tree.by_pid(pid));
-        if speaker.is_some_and(|key| !self.may_say(key, &line.program)) {
+        let Ok(speaker) = self.speaker(line) else {
             self.forged_lines = self.forged_lines.saturating_add(1);
             return;
-        }
+        };
         let signs = self.access.observe(&reading, line.pid, at_ms, &self.settings.access);
         for sign in signs {
             let Some(rule) = rules.coded().get(sign.rule) else { continue };
@@ -42,6 +44,20 @@ impl Engine {
         let (Some(seconds), Some(address), Some(user)) = (next(), next(), next()) else { return };
         if let (Ok(seconds), Ok(address)) = (seconds.parse::<u64>(), address.parse::<IpAddr>()) {
             self.access.learn(user, address.to_canonical(), seconds.saturating_mul(1000));
+        }
+    }
+
+    /// The process that a line names, when it is known. A container's log names it by the pid that it has in there.
+    fn speaker(&self, line: &LogLine) -> Result<Option<ProcessKey>, Forged> {
+        let Some(pid) = line.pid else { return Ok(None) };
+        let outer = self.tree.by_pid(pid);
+        if outer.is_some_and(|key| self.may_say(key, &line.program)) {
+            return Ok(outer);
+        }
+        match self.tree.by_inner_pid(pid).find(|key| self.may_say(*key, &line.program)) {
+            Some(inner) => Ok(Some(inner)),
+            None if outer.is_some() => Err(Forged),
+            None => Ok(None),
         }
     }
 

@@ -14,6 +14,8 @@ use crate::{
 
 /// Ids of rules whose other end is who came in.
 const LOGINS: &str = "access.";
+/// The rule whose match names from where what runs was fetched.
+const FETCHED: &str = "intrusion.download-run";
 
 /// Most matches without a process remembered: more attackers at once are told again now and then.
 const UNOWNED_LIMIT: usize = 8192;
@@ -81,10 +83,15 @@ impl Engine {
         let Some(dossier) = self.dossiers.get_mut(id) else { return };
         if let Some(login) = hit.filter(|hit| hit.rule.id.starts_with(LOGINS) && hit.remote.is_some()) {
             dossier.enter(EntryRank::Login, Entry { at_ms, remote: login.remote, text: login.why.clone() });
-        } else if dossier.entry.is_none()
-            && let Some(Door { remote, at_ms, text }) = self.doors.find(&self.tree, key, at_ms)
-        {
+            return;
+        }
+        if dossier.entry.as_ref().is_some_and(|(rank, _)| *rank >= EntryRank::Above) {
+            return;
+        }
+        if let Some(Door { remote, at_ms, text }) = self.doors.find(&self.tree, key, at_ms) {
             dossier.enter(EntryRank::Above, Entry { at_ms, remote, text });
+        } else if let Some(run) = hit.filter(|hit| hit.rule.id == FETCHED) {
+            dossier.enter(EntryRank::Fetched, Entry { at_ms, remote: run.remote, text: run.why.clone() });
         }
     }
 

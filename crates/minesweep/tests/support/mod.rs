@@ -103,12 +103,13 @@ impl Running {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => return None,
-                Err(RecvTimeoutError::Disconnected) => panic!("the output ended; {}", self.rest_of_errors()),
+                Err(RecvTimeoutError::Disconnected) => panic!("the output ended; {}", self.errors_so_far()),
             }
         }
     }
 
-    fn rest_of_errors(&self) -> String {
+    /// What it wrote to stderr since the last look.
+    pub fn errors_so_far(&self) -> String {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")
     }
 
