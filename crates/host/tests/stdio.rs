@@ -7,6 +7,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use minesweep_host::{
@@ -14,6 +15,12 @@ use minesweep_host::{
     proc,
 };
 use minesweep_model::StdioKind;
+
+/// One test at a time: a connection that one has open would be another's, to whose shell this process holds the pipe.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A process that is ended, with all it started in its group, when the test is over.
 struct Group(Child);
@@ -72,6 +79,7 @@ fn call(program: &str, args: impl Fn(u16) -> Vec<String>) -> Caller {
 
 #[test]
 fn a_shell_over_dev_tcp_has_the_connection_on_each_descriptor() {
+    let _alone = alone();
     let caller = call("/bin/bash", |port| {
         vec!["-c".into(), format!("bash --norc --noprofile -i >& /dev/tcp/127.0.0.1/{port} 0>&1")]
     });
@@ -84,6 +92,7 @@ fn a_shell_over_dev_tcp_has_the_connection_on_each_descriptor() {
 
 #[test]
 fn a_terminal_that_python_serves_names_python_and_its_connection() {
+    let _alone = alone();
     let code = "import socket,os,pty,sys\ns=socket.create_connection((\"127.0.0.1\",int(sys.argv[1])))\n[os.dup2(s.fileno(),f) for f in (0,1,2)]\npty.spawn(\"/bin/sh\")";
     let caller = call("python3", |port| vec!["-c".into(), code.into(), port.to_string()]);
     let stdio = stdio_of(pid_of(&caller.stream, &caller.stream));
@@ -96,6 +105,7 @@ fn a_terminal_that_python_serves_names_python_and_its_connection() {
 
 #[test]
 fn a_named_pipe_to_a_tool_with_a_connection_names_the_tool() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("f").to_str().unwrap().to_owned();
     let caller = call("/bin/sh", |port| {
@@ -113,6 +123,7 @@ fn a_named_pipe_to_a_tool_with_a_connection_names_the_tool() {
 
 #[test]
 fn socat_with_a_terminal_and_without_is_named() {
+    let _alone = alone();
     for options in ["", ",pty,setsid,ctty"] {
         let caller =
             call("socat", |port| vec![format!("TCP:127.0.0.1:{port}"), format!("EXEC:/bin/sh{options}")]);
@@ -126,6 +137,7 @@ fn socat_with_a_terminal_and_without_is_named() {
 
 #[test]
 fn a_shell_that_waits_for_a_caller_names_him() {
+    let _alone = alone();
     let probe = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = probe.local_addr().unwrap();
     drop(probe);
@@ -145,6 +157,7 @@ fn a_shell_that_waits_for_a_caller_names_him() {
 
 #[test]
 fn a_recorded_terminal_and_a_piped_shell_of_this_machine_are_in_nobodys_hand() {
+    let _alone = alone();
     use std::os::unix::process::CommandExt as _;
     for (program, args) in [("script", vec!["-qc", "/bin/sh", "/dev/null"]), ("/bin/sh", vec![])] {
         let mut command = Command::new(program);
