@@ -14,6 +14,7 @@ mod doors;
 mod dossier;
 mod dossiers;
 mod engine;
+mod expression;
 mod facts;
 mod file_rules;
 mod finding;

@@ -1,10 +1,13 @@
 //! Who wrote which file lately, so that what runs out of it later, started by cron or by a service manager, belongs to
 //! the session that wrote it.
 //!
-//! Bounded; the oldest goes first. Paths are as the writer named them.
+//! Bounded; the oldest goes first. Paths are as the writer named them, and only hashes of them are kept: a build writes
+//! 16,384 files in a minute, and their names would be 5 MB. The hash has a key that nobody outside knows, so nobody makes
+//! two names one.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
 
@@ -33,8 +36,9 @@ const CRON_MS: u64 = 25 * 3_600_000;
 /// Files written lately, and by which session.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
-    by_path: BTreeMap<String, ProcessKey>,
-    order: VecDeque<String>,
+    key: RandomState,
+    by_path: BTreeMap<u64, ProcessKey>,
+    order: VecDeque<u64>,
     /// Sessions that wrote jobs of cron, newest last.
     cron: VecDeque<(ProcessKey, u64)>,
 }
@@ -64,8 +68,9 @@ impl Writes {
                 self.cron.pop_front();
             }
         }
-        if self.by_path.insert(path.clone(), session).is_none() {
-            self.order.push_back(path.clone());
+        let hash = self.key.hash_one(path.as_str());
+        if self.by_path.insert(hash, session).is_none() {
+            self.order.push_back(hash);
         }
         if self.by_path.len() > FILES_LIMIT
             && let Some(oldest) = self.order.pop_front()
@@ -78,10 +83,8 @@ impl Writes {
     /// last, for a job of cron, who wrote jobs of cron. Nearest first.
     pub(crate) fn writers(&self, tree: &Tree, process: &Process, at_ms: u64) -> Vec<ProcessKey> {
         let named = std::iter::once(process.exe.as_str()).chain(process.argv.iter().map(String::as_str));
-        let mut writers: Vec<ProcessKey> = named
-            .filter(|path| path.starts_with('/'))
-            .filter_map(|path| self.by_path.get(path).copied())
-            .collect();
+        let mut writers: Vec<ProcessKey> =
+            named.filter(|path| path.starts_with('/')).filter_map(|path| self.writer(path)).collect();
         writers.extend(self.unit_writer(&process.cgroup));
         let is_of_cron = tree.ancestors(process.key).any(|above| is_cron(base_name(&above.process.exe)));
         if is_of_cron {
@@ -98,6 +101,10 @@ impl Writes {
         writers
     }
 
+    fn writer(&self, path: &str) -> Option<ProcessKey> {
+        self.by_path.get(&self.key.hash_one(path)).copied()
+    }
+
     /// Who wrote the unit file of a control group such as `/system.slice/x.service`.
     fn unit_writer(&self, cgroup: &str) -> Option<ProcessKey> {
         const FOLDERS: [&str; 5] = [
@@ -108,7 +115,7 @@ impl Writes {
             "/usr/local/lib/systemd/system",
         ];
         let unit = cgroup.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
-        FOLDERS.iter().find_map(|folder| self.by_path.get(&format!("{folder}/{unit}")).copied())
+        FOLDERS.iter().find_map(|folder| self.writer(&format!("{folder}/{unit}")))
     }
 }
 

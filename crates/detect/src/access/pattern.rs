@@ -12,15 +12,16 @@ use std::{
 };
 
 use minesweep_model::LogLine;
-use regex::{Captures, Regex, RegexBuilder};
+use regex::Captures;
 use serde::Deserialize;
 
-use crate::rules::{RuleError, broken};
+use crate::{
+    expression::{Expression, Flags},
+    rules::{RuleError, broken},
+};
 
 /// Longest pattern as written.
 const PATTERN_LIMIT_BYTES: usize = 1024;
-/// Largest compiled pattern; the largest of ours takes a tenth of it.
-const COMPILED_LIMIT_BYTES: usize = 1 << 20;
 /// Most patterns of one service.
 const LINES_LIMIT: usize = 64;
 /// Longest name kept, of a user or a source; OpenSSH cuts user names at 100.
@@ -110,7 +111,7 @@ struct Service {
 #[derive(Debug)]
 struct Line {
     outcome: Outcome,
-    regex: Regex,
+    regex: Expression,
     method: Option<String>,
 }
 
@@ -123,13 +124,15 @@ impl Patterns {
         for (path, text) in files {
             let form: Form =
                 serde_yaml_ng::from_str(text).map_err(|error| broken(path)(error.to_string()))?;
-            let service = Arc::new(form.compile().map_err(broken(path))?);
+            let mut service = form.compile().map_err(broken(path))?;
+            form.check(&service).map_err(broken(path))?;
+            service.lines.iter_mut().for_each(|line| line.regex.forget());
+            let service = Arc::new(service);
             for program in &form.programs {
                 if services.insert(program.clone(), service.clone()).is_some() {
                     return Err(broken(path)(format!("{program} is in another file already; keep one")));
                 }
             }
-            form.check(&service).map_err(broken(path))?;
         }
         Ok(Self(services))
     }
@@ -269,14 +272,11 @@ impl LineForm {
                 "'{text}' must begin with ^, end with $ and have at most {PATTERN_LIMIT_BYTES} bytes"
             ));
         }
-        let regex = RegexBuilder::new(text)
-            .size_limit(COMPILED_LIMIT_BYTES)
-            .build()
-            .map_err(|error| error.to_string())?;
-        match regex.capture_names().flatten().find(|name| !GROUPS.contains(name)) {
-            Some(name) => Err(format!("'{text}' has a group {name}; groups are {}", GROUPS.join(", "))),
-            None => Ok(Line { outcome: self.outcome, regex, method: self.method.clone() }),
+        let regex = Expression::new(text, Flags::default()).map_err(|error| error.to_string())?;
+        if let Some(name) = regex.groups().find(|name| !GROUPS.contains(name)) {
+            return Err(format!("'{text}' has a group {name}; groups are {}", GROUPS.join(", ")));
         }
+        Ok(Line { outcome: self.outcome, regex, method: self.method.clone() })
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use regex::Regex;
-
 use super::{
     date::Part,
     fields::{Field, Record, Slots, Value},
     pattern::{Pattern, Place},
     source::Service,
 };
+use crate::expression::Expression;
 
 /// A condition. Its depth is bounded when it is parsed.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ pub(crate) enum Ask {
     /// Its text is like this.
     Text(Pattern),
     /// A regular expression is found in it.
-    Regex(Regex),
+    Regex(Expression),
     /// It is an address of this network.
     Cidr(Network),
     /// It is a number, and so compares with this one.

@@ -3,7 +3,6 @@
 //! Modifiers that do not go together, or with the type of a value, are refused by name.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use regex::RegexBuilder;
 use serde_yaml_ng::Value;
 
 use super::{
@@ -12,13 +11,10 @@ use super::{
     fields::Field,
     pattern::{Pattern, Place, Token, VALUE_LIMIT_BYTES, tokens, with_dashes},
 };
+use crate::expression::{Expression, Flags};
 
 /// Most values of one item.
 const VALUES_LIMIT: usize = 4096;
-/// Largest compiled regular expression, bytes.
-const REGEX_LIMIT_BYTES: usize = 1 << 20;
-/// Deepest nesting of a regular expression.
-const REGEX_DEPTH: u32 = 64;
 
 /// How text is turned into bytes before base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,23 +307,20 @@ impl Modifiers {
         }
     }
 
-    fn regex(&self, text: &str) -> Result<regex::Regex, String> {
+    fn regex(&self, text: &str) -> Result<Expression, String> {
         if text.len() > VALUE_LIMIT_BYTES {
             return Err(format!("a regular expression is longer than {VALUE_LIMIT_BYTES} bytes"));
         }
-        RegexBuilder::new(text)
-            .case_insensitive(self.ignores_case)
-            .multi_line(self.is_multi_line)
-            .dot_matches_new_line(self.is_single_line)
-            .size_limit(REGEX_LIMIT_BYTES)
-            .dfa_size_limit(REGEX_LIMIT_BYTES)
-            .nest_limit(REGEX_DEPTH)
-            .build()
-            .map_err(|error| {
-                let reason = error.to_string();
-                let line = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-                format!("the regular expression cannot be matched in linear time ({})", line.trim())
-            })
+        let flags = Flags {
+            ignores_case: self.ignores_case,
+            is_multi_line: self.is_multi_line,
+            is_single_line: self.is_single_line,
+        };
+        Expression::new(text, flags).map_err(|error| {
+            let reason = error.to_string();
+            let line = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            format!("the regular expression cannot be matched in linear time ({})", line.trim())
+        })
     }
 }
 

@@ -12,8 +12,9 @@ use super::{
     pattern::Place,
 };
 
-/// Up to this many bytes of needed texts the fast automaton is small enough to stay in the cache.
-const FAST_LIMIT_BYTES: usize = 16 << 10;
+/// Up to this many bytes of needed texts the fast automaton is small enough to stay in the cache: it takes 256 bytes and
+/// more for each of them.
+const FAST_LIMIT_BYTES: usize = 2 << 10;
 
 /// Rules over one kind of record.
 #[derive(Debug, Default)]
