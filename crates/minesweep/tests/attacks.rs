@@ -151,13 +151,18 @@ impl Story {
             .map(|line| line["metadata"]["uid"].as_str().unwrap())
             .collect();
         assert_eq!(uids.len(), 1, "not one incident:\n{told}");
-        let is_part =
-            |line: &Value| line["metadata"]["correlation_uid"].as_str().is_some_and(|uid| uids.contains(uid));
+        // What was told before it opened names no incident, but is among its steps.
+        let last = lines.iter().rfind(|line| line["class_uid"] == 2005).unwrap().clone();
+        let steps = last["finding_info_list"].as_array().into_iter().flatten();
+        let steps: BTreeSet<&str> = steps.filter_map(|finding| finding["uid"].as_str()).collect();
+        let is_part = |line: &Value| {
+            line["metadata"]["correlation_uid"].as_str().is_some_and(|uid| uids.contains(uid))
+                || line["finding_info"]["uid"].as_str().is_some_and(|uid| steps.contains(uid))
+        };
         let is_grave = |line: &Value| line["severity_id"].as_u64() >= Some(3);
         let beside: Vec<String> =
             lines.iter().filter(|line| is_grave(line) && !is_part(line)).map(outline).collect();
         assert!(beside.is_empty(), "not part of it: {beside:#?}");
-        let last = lines.iter().rfind(|line| line["class_uid"] == 2005).unwrap().clone();
         Self { incident: last, guesses, told: told.to_owned() }
     }
 
