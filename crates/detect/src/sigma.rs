@@ -54,6 +54,8 @@ pub(crate) struct Unit {
     /// It is told; the parts of a correlation are not, unless it says so.
     pub(crate) is_told: bool,
     pub(crate) is_own: bool,
+    /// Rules that say it all already when they were told of the same process.
+    pub(crate) yields_to: Vec<String>,
     /// What it is about; that of its first rule for a correlation.
     pub(crate) source: Source,
     pub(crate) correlation: Option<Correlation>,
@@ -332,6 +334,7 @@ fn unit(document: &Document, source: Source, correlation: Option<Correlation>) -
         path: document.path.clone(),
         is_told: true,
         is_own: document.head.is_own,
+        yields_to: document.head.yields_to.clone(),
         source,
         correlation,
         over: Vec::new(),

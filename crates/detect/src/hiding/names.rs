@@ -98,6 +98,23 @@ const PROGRAMS: [&str; 24] = [
     "containerd",
 ];
 
+/// Servers that people build and try in temporary folders too: there only the file itself, or one in a hidden folder, is
+/// a mask.
+const SERVERS: [&str; 12] = [
+    "nginx",
+    "httpd",
+    "apache2",
+    "php-fpm",
+    "mysqld",
+    "postgres",
+    "redis-server",
+    "dockerd",
+    "containerd",
+    "kubelet",
+    "java",
+    "init",
+];
+
 /// What the names of a process say.
 pub(crate) fn names(process: &Process) -> Vec<Sign> {
     let mut signs = Vec::new();
@@ -163,6 +180,11 @@ fn worn(process: &Process) -> Option<&'static str> {
     }
     if is_service(file_name) && is_odd_place {
         return service(file_name);
+    }
+    if let Some(server) = SERVERS.into_iter().find(|server| *server == file_name)
+        && places::is_dropped(exe)
+    {
+        return Some(server);
     }
     let title = shown(process);
     [process.comm.as_str(), title].into_iter().find_map(|name| {

@@ -42,6 +42,12 @@ pub(super) fn is_throwaway(path: &str) -> bool {
     starts_with_any(path, &THROWAWAY)
 }
 
+/// It lies in the open of a folder of that kind, or hidden in it: nothing that was unpacked or built there.
+pub(super) fn is_dropped(path: &str) -> bool {
+    let rest = THROWAWAY.iter().find_map(|folder| path.strip_prefix(folder));
+    rest.is_some_and(|rest| !rest.contains('/') || is_in_hidden_folder(path))
+}
+
 /// Packages keep programs and libraries there.
 pub(super) fn is_system(path: &str) -> bool {
     starts_with_any(path, &SYSTEM)

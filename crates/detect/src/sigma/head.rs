@@ -33,6 +33,8 @@ pub(crate) struct Head {
     pub(crate) name: Option<String>,
     /// It is one of ours.
     pub(crate) is_own: bool,
+    /// Rules that say it all already when they were told of the same process: one deed is one line.
+    pub(crate) yields_to: Vec<String>,
 }
 
 impl Head {
@@ -91,7 +93,8 @@ pub(crate) fn head(section: &mut Section<'_>, names: &AttackNames) -> Result<Hea
     if let Some(own) = &own {
         own.fill(&mut content)?;
     }
-    Ok(Head { content, sigma_id, name, is_own: own.is_some() })
+    let is_own = own.is_some();
+    Ok(Head { content, sigma_id, name, is_own, yields_to: own.map(|own| own.yields_to).unwrap_or_default() })
 }
 
 /// Sigma makes the id optional: then the title has to do.
@@ -166,6 +169,7 @@ struct Own {
     zh_false_positives: Vec<String>,
     advice: Text,
     confidence: Option<u8>,
+    yields_to: Vec<String>,
 }
 
 impl Own {
@@ -182,6 +186,7 @@ impl Own {
         };
         let own = Self {
             id,
+            yields_to: block.texts("yields_to")?.into_iter().map(str::to_owned).collect(),
             zh_title: text(&mut zh, "title")?,
             zh_description: text(&mut zh, "description")?,
             zh_false_positives: zh.texts("falsepositives")?.into_iter().map(str::to_owned).collect(),
