@@ -77,10 +77,12 @@ bench: build
 	@.ci/needs packages python3 bpftool
 	python3 tests/long/figures.py dist/minesweep --write docs/spec/limits.md
 
-# Honest heavy work beside the agent for half an hour, and real RandomX that must be seen all the same.
+# Honest heavy work beside the agent for half an hour, and real RandomX that must be seen all the same; then honest work
+# of every other kind (builds, packages, backups, accounts, services) for 25 minutes.
 quiet: build randomx
 	@.ci/needs packages python3-numpy openssl xz-utils ffmpeg sysbench postgresql postgresql-contrib
 	python3 tests/long/quiet.py dist/minesweep --python target/randomx-venv/bin/python3
+	python3 tests/long/honest.py dist/minesweep
 
 # Hostile bytes into every parser: no panic. Executions and coverage of each target stand in its last lines.
 fuzz: needs-build
