@@ -170,6 +170,13 @@ impl Recent {
         self.tools.insert(file, name.to_owned(), FILES_LIMIT);
     }
 
+    /// The tool has another file now, or none: the number of the old one may be given to any program.
+    pub(crate) fn tool_replaced(&mut self, name: &str) {
+        self.tools.held.retain(|_, tool| tool != name);
+        let Lately { held, order } = &mut self.tools;
+        order.retain(|file| held.contains_key(file));
+    }
+
     /// The name of the tool whose file this is.
     pub(crate) fn tool_of(&self, file: FileId) -> Option<&str> {
         self.tools.held.get(&file).map(String::as_str)

@@ -55,13 +55,19 @@ pub(crate) fn asked_like(process: &Process) -> Option<&'static str> {
 /// The tool's own name, when a file of that name in the system's folders gets another name by somebody who is no
 /// package tool.
 pub(crate) fn renamed<'a>(by: &Process, old: &'a str, new: &str) -> Option<&'a str> {
-    const FOLDERS: [&str; 6] =
-        ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
-    let name = base_name(old);
-    let is_system = FOLDERS.iter().any(|folder| old.strip_prefix(folder) == Some(name));
+    let name = tool_at(old)?;
     let is_other = base_name(new) != name && !base_name(new).is_empty();
     let is_packager = PACKAGERS.contains(&base_name(&by.exe)) && !by.exe.starts_with("/tmp/");
-    (is_coveted(name) && is_system && is_other && !is_packager).then_some(name)
+    (is_other && !is_packager).then_some(name)
+}
+
+/// The tool that lies at this path.
+pub(crate) fn tool_at(path: &str) -> Option<&str> {
+    const FOLDERS: [&str; 6] =
+        ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
+    let name = base_name(path);
+    let is_system = FOLDERS.iter().any(|folder| path.strip_prefix(folder) == Some(name));
+    (is_coveted(name) && is_system).then_some(name)
 }
 
 /// The script of an interpreter.

@@ -106,8 +106,8 @@ impl Engine {
         match event.act {
             FileAct::Create | FileAct::Write => self.file_made(event, at_ms),
             FileAct::Rename | FileAct::Link | FileAct::Symlink => self.file_renamed(event, at_ms, out),
+            FileAct::Remove => self.tool_gone(&event.path),
             FileAct::Read
-            | FileAct::Remove
             | FileAct::Mode
             | FileAct::Owner
             | FileAct::Xattr
@@ -134,12 +134,21 @@ impl Engine {
         }
     }
 
+    fn tool_gone(&mut self, path: &str) {
+        if let Some(tool) = renamed::tool_at(path) {
+            self.recent.tool_replaced(tool);
+        }
+    }
+
     fn file_renamed(&mut self, event: &FileEvent, at_ms: u64, out: &mut Vec<Output>) {
         let Some(other) = &event.other else { return };
         let (old, new) =
             if event.act == FileAct::Symlink { (other, &event.path) } else { (&event.path, other) };
         if let Some(file) = self.recent.file(old, at_ms).cloned() {
             self.recent.fetched(new.clone(), file.url, file.is_unchecked, at_ms);
+        }
+        if event.act == FileAct::Rename {
+            self.tool_gone(other);
         }
         let Some(process) = self.tree.process(event.process).cloned() else { return };
         if let Some(tool) = renamed::renamed(&process, old, new) {
