@@ -50,7 +50,13 @@ pub(crate) fn hand<'a>(
         let is_handed = parent.is_some_and(|parent| is_hander(parent, process));
         return (!is_handed).then_some(Hand { remote, severity: Severity::Critical, relay: None });
     }
-    let relays = stdio.iter().flat_map(|one| &one.relays);
+    let holds = |fd: u32, relay: &Relay| {
+        of(fd).is_some_and(|one| one.relays.iter().any(|it| it.process == relay.process))
+    };
+    // A service that reads what its child says holds one end of it; who also tells it what to do holds both.
+    let is_both =
+        |relay: &&Relay| is_joiner(&relay.exe) || holds(0, relay) && (holds(1, relay) || holds(2, relay));
+    let relays = stdio.iter().flat_map(|one| &one.relays).filter(is_both);
     let judged = relays.filter_map(|relay| Some((relay, judge(relay, &relay_argv(relay))?)));
     let (relay, severity) = judged.max_by_key(|(_, severity)| *severity)?;
     Some(Hand { remote: relay.remote, severity, relay: Some(relay) })
@@ -73,7 +79,7 @@ fn is_hander(parent: &Process, process: &Process) -> bool {
 fn judge(relay: &Relay, argv: &[String]) -> Option<Severity> {
     let is_named = argv.iter().take(8).any(|arg| NOTEBOOKS.iter().any(|word| arg.contains(word)));
     let is_interpreter = language(&relay.exe).is_some();
-    let is_tool = is_net_pipe(&relay.exe) || plain_name(&relay.exe) == "openssl";
+    let is_tool = is_joiner(&relay.exe);
     let is_nobodys = !PLACES.iter().any(|place| relay.exe.starts_with(place));
     match (is_named, is_interpreter || is_tool, is_nobodys) {
         (true, ..) => None,
@@ -82,6 +88,11 @@ fn judge(relay: &Relay, argv: &[String]) -> Option<Severity> {
         (false, true, _) | (false, false, true) => Some(Severity::Critical),
         (false, false, false) => None,
     }
+}
+
+/// A tool whose only work is to join what it reads and a connection.
+fn is_joiner(exe: &str) -> bool {
+    is_net_pipe(exe) || plain_name(exe) == "openssl"
 }
 
 /// It reads commands: an interpreter without a text or script of its own.
