@@ -68,8 +68,8 @@ impl Engine {
             hits.extend(found.into_iter().map(|found| (found, *channel)));
         }
         let unit = |found: &Found| rules.sigma().units().get(found.unit);
-        // Those that yield come last, to know what the others said.
-        hits.sort_by_key(|(found, _)| unit(found).is_some_and(|unit| !unit.yields_to.is_empty()));
+        // Those that yield to most come last, to know what the others said.
+        hits.sort_by_key(|(found, _)| unit(found).map_or(0, |unit| unit.yields_to.len()));
         for (found, channel) in hits {
             let Some(unit) = unit(&found).filter(|unit| !self.is_said(unit, key)) else { continue };
             let name = seen.remote().and_then(|end| self.flows.named(end.ip())).map(str::to_owned);
