@@ -41,11 +41,11 @@ X
         make -j2 CFLAGS='-O2 -pipe' && make install DESTDIR=$W/stage && strip stage/usr/local/bin/hello && stage/usr/local/bin/hello"""),
     "go build": ("go", "printf 'module honest\n' > go.mod; printf 'package main\nfunc main() { println(1) }\n' > main.go; GOFLAGS=-mod=mod go run . && go build -o out . && ./out"),
     "apt": ("apt-get", """
-        export DEBIAN_FRONTEND=noninteractive
+        exec 9>/run/lock/minesweep-honest; flock 9; export DEBIAN_FRONTEND=noninteractive
         apt-get install -qq -y --reinstall cron logrotate man-db rsyslog openssh-server procps >/dev/null
         apt-get install -qq -y hello sl >/dev/null && apt-get remove -qq -y hello >/dev/null && apt-get purge -qq -y sl >/dev/null"""),
     "package of one's own": ("dpkg-deb dpkg", """
-        mkdir -p p/DEBIAN p/usr/bin p/etc/cron.d p/lib/systemd/system
+        exec 9>/run/lock/minesweep-honest; flock 9; mkdir -p p/DEBIAN p/usr/bin p/etc/cron.d p/lib/systemd/system
         printf 'Package: minesweep-honest\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: a test\n' > p/DEBIAN/control
         printf '#!/bin/sh\nset -e\nadduser --system --group --no-create-home --quiet honest-svc\nif [ -d /run/systemd/system ]; then systemctl daemon-reload; fi\n' > p/DEBIAN/postinst
         printf '#!/bin/sh\nset -e\nif [ "$1" = purge ]; then deluser --quiet --system honest-svc; fi\n' > p/DEBIAN/postrm
