@@ -26,10 +26,7 @@ use std::{
 
 use minesweep_model::{Blind, Event, HidingFact, HidingSign, Owner, ProcessKey, Text, What};
 
-use crate::{
-    hidden,
-    proc::now_ms,
-};
+use crate::{hidden, proc::now_ms};
 
 use self::{commands::Commands, names::Names, packages::Packages};
 
