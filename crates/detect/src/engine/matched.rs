@@ -381,15 +381,19 @@ impl<'a> Live<'a> {
                 .ancestors(process.key)
                 .nth(1)
                 .map_or(Value::Absent, |entry| Value::of(entry.process.exe.as_str())),
-            Known::AncestorImages => Value::Many(
-                self.tree
-                    .ancestors(process.key)
-                    .take(ANCESTORS_LIMIT)
-                    .map(|entry| Cow::Borrowed(entry.process.exe.as_str()))
-                    .collect(),
-            ),
+            Known::AncestorImages => Value::Many(self.above(process.key)),
             _ => Value::Absent,
         }
+    }
+
+    /// Images above a process, up to who started its session: a service that an installer once started is no
+    /// installer's work.
+    fn above(&self, key: ProcessKey) -> Vec<Cow<'a, str>> {
+        let session = self.tree.session(key);
+        let within = self.tree.ancestors(key).position(|entry| entry.process.key == session);
+        let count = within.map_or(1, |at| at + 2).min(ANCESTORS_LIMIT);
+        let tree: &'a Tree = self.tree;
+        tree.ancestors(key).take(count).map(|entry| Cow::Borrowed(entry.process.exe.as_str())).collect()
     }
 }
 
