@@ -132,6 +132,7 @@ fn round(hunt: &mut Hunt, depth: Depth) -> Round {
     if depth == Depth::Deep {
         events.extend(sensor::unlisted(now_ms()).unwrap_or_else(|error| told(&error)));
         memory::give_back();
+        memory::forget_code();
     }
     Round { depth, events, cost: used().saturating_sub(start) }
 }

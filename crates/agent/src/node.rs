@@ -137,7 +137,7 @@ impl Node {
         }
         self.drain(sink)?;
         memory::give_back();
-        memory::forget_start();
+        memory::forget_code();
         Ok(())
     }
 

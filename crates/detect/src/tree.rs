@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use minesweep_model::{Origin, Process, ProcessKey};
+use minesweep_model::{Origin, Process, ProcessKey, Severity};
 
 use crate::{
     facts::Facts,
@@ -65,18 +65,22 @@ pub(crate) struct Activity {
     /// Its copies were put into its incident.
     pub(crate) has_copies_joined: bool,
     fired: BTreeSet<(RuleId, u64)>,
-    hits: BTreeSet<(u64, u64)>,
+    hits: BTreeMap<(u64, u64), Severity>,
 }
 
 impl Activity {
     /// True the first time for this rule of content and this thing, both as short numbers.
-    pub(crate) fn hits_first(&mut self, what: (u64, u64)) -> bool {
-        self.hits.len() < FIRED_LIMIT && self.hits.insert(what)
+    pub(crate) fn hits_first(&mut self, what: (u64, u64), severity: Severity) -> bool {
+        let has_room = self.hits.len() < FIRED_LIMIT && !self.hits.contains_key(&what);
+        if has_room {
+            self.hits.insert(what, severity);
+        }
+        has_room
     }
 
-    /// This rule of content, as a short number, was told of it.
-    pub(crate) fn was_hit_by(&self, rule: u64) -> bool {
-        self.hits.range((rule, 0)..=(rule, u64::MAX)).next().is_some()
+    /// This rule of content, as a short number, was told of it and was at least as bad.
+    pub(crate) fn was_hit_by(&self, rule: u64, severity: Severity) -> bool {
+        self.hits.range((rule, 0)..=(rule, u64::MAX)).any(|(_, told)| *told >= severity)
     }
 
     /// True the first time for this rule and this thing (a flow, a name, 0).

@@ -40,8 +40,8 @@ pub fn give_back() {
 }
 
 /// Lets go of the pages of our own code and constants. What still runs comes back from the page cache as it is used;
-/// what only the start needed (parsers, compilers of rules, the verifier's feeding) counts as ours no more.
-pub fn forget_start() {
+/// what only the start or a deep look needed counts as ours no more.
+pub fn forget_code() {
     let (from, to) = (&raw const __executable_start, &raw const etext);
     let page = rustix::param::page_size();
     let from = from.map_addr(|address| address.next_multiple_of(page));

@@ -122,7 +122,8 @@ impl Engine {
     /// A rule to which this one yields was told of this process.
     fn is_said(&self, unit: &Unit, key: Option<ProcessKey>) -> bool {
         let Some(entry) = key.and_then(|key| self.tree.get(key)) else { return false };
-        unit.yields_to.iter().any(|rule| entry.activity.was_hit_by(ids::thing(rule)))
+        let severity = unit.content.severity;
+        unit.yields_to.iter().any(|rule| entry.activity.was_hit_by(ids::thing(rule), severity))
     }
 
     /// The process of a record of fields, as far as it names one.

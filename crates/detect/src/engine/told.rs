@@ -98,7 +98,9 @@ impl Engine {
     fn is_first_hit(&mut self, hit: &Hit<'_>) -> bool {
         let what = (ids::thing(&hit.rule.id), hit.thing);
         match hit.subject {
-            Some(key) => self.tree.entry(key).is_some_and(|entry| entry.activity.hits_first(what)),
+            Some(key) => {
+                self.tree.entry(key).is_some_and(|entry| entry.activity.hits_first(what, hit.rule.severity))
+            }
             None => self.unowned_hits.is_first(what),
         }
     }
