@@ -5,6 +5,7 @@
 
 mod action;
 mod bytes;
+pub mod clean;
 mod detection;
 mod event;
 mod gpu_round;
