@@ -194,6 +194,14 @@ export interface components {
                 /** @description Whose. */
                 process: components["schemas"]["ProcessKey"];
             };
+        } | {
+            /** @description Change a disk. Undone by what the journal names, where it can be. */
+            disk: {
+                /** @description What to do. */
+                remedy: components["schemas"]["Remedy"];
+                /** @description The root that paths are below: `/` or a mounted disk. */
+                root: components["schemas"]["Bytes"];
+            };
         };
         /** @description An ATT&CK technique as content names it. */
         Attack: {
@@ -215,6 +223,8 @@ export interface components {
             /** @description Why, and the remedy, in one sentence. */
             why: components["schemas"]["Text"];
         };
+        /** @description A run of raw bytes. */
+        Bytes: string;
         /**
          * @description Why an incident is sent.
          * @enum {string}
@@ -325,6 +335,11 @@ export interface components {
              */
             inode: number;
         };
+        /** @description What kind of thing lies at a path. */
+        Form: "file" | {
+            /** @description A symbolic link, with what it holds. */
+            link: components["schemas"]["Bytes"];
+        } | "folder" | "special";
         /**
          * @description Independent kinds of evidence. Within one group only the strongest counts (docs/spec/verdict.md).
          * @enum {string}
@@ -705,7 +720,7 @@ export interface components {
             entry: number;
             /** @description How it ended. */
             state: components["schemas"]["OutcomeState"];
-            /** @description The process. */
+            /** @description The process; for a change of a disk, one with pid 0 whose executable is the path. */
             target: components["schemas"]["Process"];
         };
         /** @description How a step ended. */
@@ -744,6 +759,21 @@ export interface components {
             totals: components["schemas"]["Totals"];
             /** @description Version of the server. */
             version: string;
+        };
+        /** @description Something on disk as it was when it was judged. A change is refused when it is no longer that. */
+        Place: {
+            file?: null | components["schemas"]["FileId"];
+            /** @description What it is. */
+            form: components["schemas"]["Form"];
+            /** @description Absolute path below the surveyed root. */
+            path: components["schemas"]["Bytes"];
+            /** @description SHA-256 of a regular file's content, hexadecimal; empty when it was not read (too large, or no file). */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
         };
         /** @description What a CPU-hour costs, as set by the operator. */
         Price: {
@@ -837,6 +867,85 @@ export interface components {
              */
             start_ticks: number;
         };
+        /** @description One change to a disk or to a service. Each has an inverse, or says why not. */
+        Remedy: {
+            /** @description Take a file, link or empty folder out of its place into the store. Inverse: `Restore`. */
+            quarantine: {
+                /** @description Which. */
+                place: components["schemas"]["Place"];
+            };
+        } | {
+            /** @description Put an item of the store back with all it had: bytes, mode, owner, times, xattrs, attributes. */
+            restore: {
+                /**
+                 * Format: int64
+                 * @description Item of the store.
+                 */
+                item: number;
+                /** @description Where it was. */
+                path: components["schemas"]["Bytes"];
+            };
+        } | {
+            /** @description Drop whole lines of a text file; every other byte stays. Inverse: `Restore` of the whole file as it was. */
+            drop_lines: {
+                /** @description The lines, ascending. */
+                lines: components["schemas"]["TextLine"][];
+                /** @description The file. */
+                place: components["schemas"]["Place"];
+            };
+        } | {
+            /**
+             * @description Give a replaced file the content of another one on this host that still has the package's digest. Inverse:
+             *     `Restore` of what was there.
+             */
+            replace: {
+                /** @description Where the right content lies. */
+                from: components["schemas"]["Place"];
+                /** @description The replaced file. */
+                place: components["schemas"]["Place"];
+            };
+        } | {
+            /** @description Set the inode flags of `chattr` (FS_IOC_SETFLAGS). Inverse: the same with both values exchanged. */
+            set_flags: {
+                /**
+                 * Format: int32
+                 * @description Flags from now on.
+                 */
+                flags: number;
+                /** @description The file or folder. */
+                place: components["schemas"]["Place"];
+                /**
+                 * Format: int32
+                 * @description Flags as they were.
+                 */
+                was: number;
+            };
+        } | {
+            /** @description Take a mount away that hides something. Inverse: none; it only hid what is now seen. */
+            unmount: {
+                /**
+                 * Format: int64
+                 * @description Id in mountinfo.
+                 */
+                id: number;
+                /** @description Mount point. */
+                point: components["schemas"]["Bytes"];
+                /** @description What was mounted there. */
+                source: components["schemas"]["Bytes"];
+            };
+        } | {
+            /** @description Stop a unit through the service manager. Inverse: `StartUnit` where it was active. */
+            stop_unit: {
+                /** @description Its name. */
+                unit: string;
+            };
+        } | {
+            /** @description Start a unit. */
+            start_unit: {
+                /** @description Its name. */
+                unit: string;
+            };
+        } | "reload_units";
         /** @description One report. */
         Report: (components["schemas"]["Host"] & {
             /** @enum {string} */
@@ -929,6 +1038,16 @@ export interface components {
             en: string;
             /** @description Simplified Chinese. */
             zh: string;
+        };
+        /** @description One line of a text file. */
+        TextLine: {
+            /**
+             * Format: int32
+             * @description From 1.
+             */
+            number: number;
+            /** @description Without its line feed, at most 4096 bytes. */
+            text: components["schemas"]["Bytes"];
         };
         /** @description Numbers of things in the store. */
         Totals: {

@@ -328,6 +328,7 @@ export const en = {
     thaw: "Let {{process}} go on",
     kill: "Ended {{process}}",
     cut_socket: "Cut a connection of {{process}}",
+    disk: "Cleaned {{process}}",
   },
   outcome: {
     done: "done",

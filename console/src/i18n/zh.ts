@@ -313,6 +313,7 @@ export const zh = {
     thaw: "恢复运行 {{process}}",
     kill: "结束 {{process}}",
     cut_socket: "切断 {{process}} 的一个连接",
+    disk: "清理 {{process}}",
   },
   outcome: {
     done: "已完成",

@@ -23,12 +23,13 @@ interface Moment {
   what: ReactNode;
 }
 
-type Verb = "freeze" | "thaw" | "kill" | "cut_socket";
+type Verb = "freeze" | "thaw" | "kill" | "cut_socket" | "disk";
 
 function verbOf(outcome: Outcome): Verb {
   const { action } = outcome;
   if ("freeze" in action) return "freeze";
   if ("thaw" in action) return "thaw";
+  if ("disk" in action) return "disk";
   return "kill" in action ? "kill" : "cut_socket";
 }
 

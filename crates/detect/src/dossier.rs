@@ -256,7 +256,7 @@ impl Dossier {
             match outcome.action {
                 Action::Freeze { .. } | Action::Kill { .. } => member.is_stopped = true,
                 Action::Thaw { .. } => member.is_stopped = false,
-                Action::CutSocket { .. } => {}
+                Action::CutSocket { .. } | Action::Disk { .. } => {}
             }
         }
         if self.outcomes.len() >= OUTCOMES_LIMIT {

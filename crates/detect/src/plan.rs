@@ -66,7 +66,9 @@ impl Engine {
         };
         self.planned.extend(plan.steps.iter().filter_map(|step| match step.action {
             Action::Freeze { process } => Some(process),
-            Action::Kill { .. } | Action::Thaw { .. } | Action::CutSocket { .. } => None,
+            Action::Kill { .. } | Action::Thaw { .. } | Action::CutSocket { .. } | Action::Disk { .. } => {
+                None
+            }
         }));
         plan
     }
@@ -124,7 +126,7 @@ impl Engine {
         match dossier.last_done(key) {
             // Frozen stays frozen; and who was thawed was thawed by a person, who knows better.
             Some(Action::Freeze { .. } | Action::Thaw { .. } | Action::Kill { .. }) => None,
-            Some(Action::CutSocket { .. }) | None => {
+            Some(Action::CutSocket { .. } | Action::Disk { .. }) | None => {
                 Some(entry.process.clone()).filter(|process| !self.is_kept(process))
             }
         }

@@ -10,7 +10,7 @@ use minesweep_content::ContentError;
 use minesweep_detect::RuleError;
 use minesweep_host::SensorError;
 use minesweep_model::{Lang, Text};
-use minesweep_respond::{FilterError, JournalError, RespondError};
+use minesweep_respond::{FilterError, JournalError, QuarantineError, RespondError};
 use minesweep_server::{ServerError, StoreError};
 use minesweep_traffic::pcap::PcapError;
 
@@ -168,7 +168,26 @@ fn respond(error: &RespondError) -> Option<String> {
         RespondError::Proc(_) => "无法读取 /proc；请挂载它（mount -t proc proc /proc）".to_owned(),
         RespondError::NoSuchEntry(id) => format!("日志中没有条目 {id}；运行 minesweep journal 查看现有条目"),
         RespondError::NothingToUndo => "没有可撤销的改动".to_owned(),
+        RespondError::Store(inner) => quarantine(inner),
+        RespondError::Root { root, .. } => format!("无法将 {} 作为磁盘根目录打开", root.display()),
+        RespondError::Marker { path, .. } => {
+            format!("无法使用 {}，它记录正在进行的清理", path.display())
+        }
+        RespondError::Cleaning(pid) => format!("进程 {pid} 正在用此数据目录清理；请等它结束"),
     })
+}
+
+fn quarantine(error: &QuarantineError) -> String {
+    match error {
+        QuarantineError::Io { what, path, .. } => format!("无法使用隔离区中的 {}（{what}）", path.display()),
+        QuarantineError::NoSuchItem(item) => {
+            format!("隔离区中没有 {item} 号文件；运行 minesweep quarantine list 查看")
+        }
+        QuarantineError::Newer { item, found } => {
+            format!("隔离区 {item} 号文件的版本为 {found}，比本程序更新：请使用更新的程序；该文件保持原样")
+        }
+        QuarantineError::Damaged(item, why) => format!("隔离区 {item} 号文件已损坏：{why}"),
+    }
 }
 
 fn filter(error: &FilterError) -> String {

@@ -211,6 +211,9 @@ fn outcome_text(outcome: &Outcome, lang: Lang) -> String {
 fn process_text(process: &Process, lang: Lang) -> String {
     let name = if process.exe.is_empty() { &process.comm } else { &process.exe };
     let (name, pid, uid) = (clean(name), process.key.pid, process.uid);
+    if pid == 0 {
+        return name;
+    }
     let (mut text, colon) = match lang {
         Lang::En => (format!("{name} (pid {pid}, uid {uid})"), ": "),
         Lang::Zh => (format!("{name}（进程 {pid}，用户 {uid}）"), "："),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Process, ProcessKey, Text};
+use crate::{Bytes, Process, ProcessKey, Text, clean::Remedy};
 
 /// What the agent may do by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,13 @@ pub enum Action {
         process: ProcessKey,
         /// Socket cookie.
         cookie: u64,
+    },
+    /// Change a disk. Undone by what the journal names, where it can be.
+    Disk {
+        /// The root that paths are below: `/` or a mounted disk.
+        root: Bytes,
+        /// What to do.
+        remedy: Box<Remedy>,
     },
 }
 
@@ -96,7 +103,7 @@ pub struct Outcome {
     pub cause: String,
     /// What was to be done.
     pub action: Action,
-    /// The process.
+    /// The process; for a change of a disk, one with pid 0 whose executable is the path.
     pub target: Process,
     /// How it ended.
     pub state: OutcomeState,

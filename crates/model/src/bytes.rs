@@ -3,7 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// A run of raw bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(value_type = String))]
 pub struct Bytes(pub Vec<u8>);
 
 impl Serialize for Bytes {

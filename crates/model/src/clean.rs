@@ -9,6 +9,7 @@ use crate::{Bytes, FileId, Process, Text};
 
 /// What kind of thing lies at a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// A regular file.
@@ -24,6 +25,7 @@ pub enum Form {
 
 /// Something on disk as it was when it was judged. A change is refused when it is no longer that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Place {
     /// Absolute path below the surveyed root.
     pub path: Bytes,
@@ -39,6 +41,7 @@ pub struct Place {
 
 /// One line of a text file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TextLine {
     /// From 1.
     pub number: u32,
@@ -48,6 +51,7 @@ pub struct TextLine {
 
 /// One change to a disk or to a service. Each has an inverse, or says why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// Take a file, link or empty folder out of its place into the store. Inverse: `Restore`.
@@ -279,4 +283,19 @@ pub struct CleanPlan {
     pub kept: Vec<Text>,
     /// What could not be looked at.
     pub blind: Vec<String>,
+}
+
+impl Remedy {
+    /// What it is about: a path, or the name of a unit; empty for the service manager itself.
+    pub fn subject(&self) -> &[u8] {
+        match self {
+            Self::Quarantine { place }
+            | Self::DropLines { place, .. }
+            | Self::Replace { place, .. }
+            | Self::SetFlags { place, .. } => &place.path.0,
+            Self::Restore { path, .. } | Self::Unmount { point: path, .. } => &path.0,
+            Self::StopUnit { unit } | Self::StartUnit { unit } => unit.as_bytes(),
+            Self::ReloadUnits => &[],
+        }
+    }
 }

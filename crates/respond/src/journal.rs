@@ -86,6 +86,7 @@ pub struct Journal {
     at_bytes: u64,
     ends_torn: bool,
     next_id: u64,
+    set: Option<u64>,
     open: BTreeMap<u64, Entry>,
     damaged: u64,
     limit_bytes: u64,
@@ -112,6 +113,7 @@ impl Journal {
             at_bytes: 0,
             ends_torn: false,
             next_id: 1,
+            set: None,
             open: BTreeMap::new(),
             damaged: 0,
             limit_bytes: FILE_LIMIT_BYTES,
@@ -128,8 +130,9 @@ impl Journal {
             if journal.open.len() + intents.len() > OPEN_LIMIT {
                 return Err(JournalError::Full(journal.open.len()));
             }
-            let set = journal.next_id;
-            let entries: Vec<Entry> = (set..)
+            let first = journal.next_id;
+            let set = journal.set.unwrap_or(first);
+            let entries: Vec<Entry> = (first..)
                 .zip(intents)
                 .map(|(id, intent)| Entry {
                     id,
@@ -152,6 +155,11 @@ impl Journal {
             journal.sync()?;
             Ok(ids)
         })
+    }
+
+    /// Plans from now on belong to this set, so that one undo takes them all back; none: each is a set of its own.
+    pub(crate) fn join(&mut self, set: Option<u64>) {
+        self.set = set;
     }
 
     /// Writes how far entries have come. Not synced: a crash of the machine ends what these changes did anyway, and a

@@ -8,16 +8,23 @@
     reason = "the owner of a file's signals (F_SETOWN) has no safe wrapper; one call, in leash.rs"
 )]
 
+mod clean;
 mod cut;
+mod disk;
 mod frozen;
 mod journal;
 mod leash;
+mod mounts;
+mod remedy;
 mod responder;
+mod store;
 mod target;
 mod work;
 
+pub use clean::{Cleaning, export, quarantine};
 pub use cut::FilterError;
 pub use journal::{Entry, EntryState, Intent, Inverse, Journal, JournalError, Note, Target, entries};
 pub use responder::{
     CannotUndo, Leftover, Options, RespondError, Responder, Tick, Undo, Undone, journal_folder,
 };
+pub use store::{QuarantineError, Stored};

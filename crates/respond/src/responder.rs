@@ -45,6 +45,28 @@ pub enum RespondError {
     /// No such entry.
     #[error("the journal has no entry {0}; `minesweep journal` lists what there is")]
     NoSuchEntry(u64),
+    /// The quarantine cannot be used.
+    #[error(transparent)]
+    Store(#[from] crate::store::QuarantineError),
+    /// The disk cannot be opened.
+    #[error("cannot open {} as the root of a disk", root.display())]
+    Root {
+        /// Which.
+        root: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It cannot be written down which cleaning is under way.
+    #[error("cannot use {}, which says what cleaning is under way", path.display())]
+    Marker {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another cleaner is at work.
+    #[error("process {0} is cleaning with this data folder; wait until it ends")]
+    Cleaning(u32),
     /// Nothing to undo.
     #[error("there is nothing to undo")]
     NothingToUndo,
@@ -107,8 +129,9 @@ pub struct Tick {
 
 /// Carries plans out on this machine.
 pub struct Responder {
-    proc: Proc,
-    journal: Journal,
+    pub(crate) proc: Proc,
+    pub(crate) journal: Journal,
+    pub(crate) data_dir: PathBuf,
     boot_id: String,
     cannot_freeze: Option<String>,
     filter: Option<Filter>,
@@ -124,7 +147,8 @@ impl Responder {
         let journal = Journal::open(&journal_folder(&options.data_dir), &boot_id, ourselves)?;
         raise_file_limit();
         let cannot_freeze = why_not_freeze(&proc, ourselves);
-        Ok(Self { proc, journal, boot_id, cannot_freeze, filter: None, frozen: BTreeMap::new() })
+        let data_dir = options.data_dir.clone();
+        Ok(Self { proc, journal, data_dir, boot_id, cannot_freeze, filter: None, frozen: BTreeMap::new() })
     }
 
     /// Attaches the filter, so that a cut holds from the next packet on. Without it connections are still reset.
@@ -252,7 +276,7 @@ impl Responder {
     pub fn recover(&mut self, leftover: Leftover, now_ms: u64) -> Result<Vec<Outcome>, RespondError> {
         self.journal.refresh()?;
         let mut left = Vec::new();
-        for entry in self.journal.open_entries() {
+        for entry in self.journal.open_entries().filter(|entry| !entry.is_kept()) {
             if entry.boot_id != self.boot_id || !self.proc.is_alive(entry.by).map_err(RespondError::Proc)? {
                 left.push(entry.clone());
             }
@@ -288,6 +312,8 @@ impl Responder {
         for entry in chosen.into_iter().rev() {
             match &entry.inverse {
                 Inverse::Action(_) => undone.outcomes.push(self.take_back(&entry, now_ms)?),
+                // Its copy, its folder's flags and the like are entries of their own.
+                Inverse::None(_) if entry.is_kept() && entry.state != EntryState::Done => {}
                 Inverse::None(why) => {
                     self.journal.note(now_ms, &[note(entry.id, EntryState::Closed, &entry.note)])?;
                     undone.cannot.push(CannotUndo {
@@ -299,6 +325,7 @@ impl Responder {
                 }
             }
         }
+        self.settle_folders(&undone.outcomes);
         Ok(undone)
     }
 
@@ -392,7 +419,7 @@ impl Responder {
         let Inverse::Action(inverse) = &entry.inverse else { return Err(RespondError::NothingToUndo) };
         let state = if !entry.state.is_open() {
             OutcomeState::Already
-        } else if entry.boot_id != self.boot_id {
+        } else if entry.boot_id != self.boot_id && !entry.is_kept() {
             self.journal
                 .note(now_ms, &[note(entry.id, EntryState::Closed, "the machine has restarted since")])?;
             OutcomeState::Gone
@@ -416,6 +443,7 @@ impl Responder {
     fn reverse(&mut self, inverse: &Action, entry: &Entry) -> OutcomeState {
         let process = match inverse {
             Action::Thaw { process } => *process,
+            Action::Disk { .. } => return self.put_back(inverse),
             Action::Freeze { .. } | Action::Kill { .. } | Action::CutSocket { .. } => {
                 return OutcomeState::Failed(format!(
                     "entry {} names an inverse that this version does not make",
@@ -473,15 +501,15 @@ fn kill(target: &Process) -> Step {
     Step { action: Action::Kill { process: target.key }, target: target.clone(), reason: Text::default() }
 }
 
-fn note(id: u64, state: EntryState, text: &str) -> Note {
+pub(crate) fn note(id: u64, state: EntryState, text: &str) -> Note {
     Note { id, state, text: text.to_owned() }
 }
 
 fn taken_back(id: u64, state: &OutcomeState) -> Note {
     match state {
         OutcomeState::Done => note(id, EntryState::Undone, ""),
-        OutcomeState::Already => note(id, EntryState::Undone, "it went on already"),
-        OutcomeState::Gone => note(id, EntryState::Closed, "the process has ended"),
+        OutcomeState::Already => note(id, EntryState::Undone, "it was so already"),
+        OutcomeState::Gone => note(id, EntryState::Closed, "it has ended, or is gone"),
         // Still open: it can be tried again.
         OutcomeState::Failed(why) => note(id, EntryState::Done, why),
     }

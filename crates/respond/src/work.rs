@@ -65,6 +65,10 @@ impl Work {
         let process = match step.action {
             Action::Freeze { process } | Action::Thaw { process } => process,
             Action::Kill { process } | Action::CutSocket { process, .. } => process,
+            Action::Disk { .. } => {
+                work.aim = Aim::Not(NotDone::Refused("a disk is changed by a cleaning plan only".to_owned()));
+                return work;
+            }
         };
         if process != step.target.key {
             let why = format!(
@@ -82,6 +86,7 @@ impl Work {
             Action::Thaw { .. } => proc.hold_key(process).map(Aim::Thaw),
             Action::Kill { .. } => proc.hold(&step.target).map(Aim::Kill),
             Action::CutSocket { cookie, .. } => aim_cut(proc, &step.target, cookie),
+            Action::Disk { .. } => Err(NotDone::Gone),
         };
         work.aim = aimed.unwrap_or_else(Aim::Not);
         work
@@ -114,6 +119,7 @@ impl Work {
             Action::Thaw { .. } => Inverse::None("letting a process go on is itself an undo".to_owned()),
             Action::Kill { .. } => Inverse::None("a killed process cannot be brought back".to_owned()),
             Action::CutSocket { .. } => Inverse::None("a reset connection cannot be joined again".to_owned()),
+            Action::Disk { .. } => Inverse::None("nothing was changed".to_owned()),
         };
         let target = Target { key: self.target.key, exe: self.target.exe.clone(), file: self.target.file };
         Intent { action: self.action.clone(), inverse, target }
@@ -206,7 +212,11 @@ impl Work {
                 Some(OutcomeState::Done | OutcomeState::Already | OutcomeState::Gone),
             ) => Some(*process),
             (
-                Action::Thaw { .. } | Action::Kill { .. } | Action::Freeze { .. } | Action::CutSocket { .. },
+                Action::Thaw { .. }
+                | Action::Kill { .. }
+                | Action::Freeze { .. }
+                | Action::CutSocket { .. }
+                | Action::Disk { .. },
                 Some(
                     OutcomeState::Done | OutcomeState::Already | OutcomeState::Gone | OutcomeState::Failed(_),
                 )

@@ -95,7 +95,7 @@ pub(super) struct ProcessObject<'a> {
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+pub(super) struct File<'a> {
     name: &'a str,
     path: &'a str,
     type_id: u32,
@@ -109,6 +109,14 @@ struct File<'a> {
 #[derive(Serialize)]
 struct User {
     uid: String,
+}
+
+impl<'a> File<'a> {
+    /// A file of which the path is known.
+    pub(super) fn at(path: &'a str) -> Self {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        Self { name, path, type_id: 1, r#type: "Regular File", uid: None, is_deleted: false }
+    }
 }
 
 impl<'a> ProcessObject<'a> {

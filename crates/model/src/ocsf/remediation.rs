@@ -1,4 +1,4 @@
-//! What was done: Process (class 7003) or Network Remediation Activity (class 7004).
+//! What was done: Process (class 7003), Network (7004) or File Remediation Activity (7002), and 7001 for units.
 //!
 //! `command_uid` is the number of the journal entry. Freezing counts as Evict: D3FEND, whose tactics OCSF took over,
 //! files process suspension under process eviction.
@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use super::head::{About, Class, Line, Named};
-use super::objects::ProcessObject;
-use crate::{Action, Host, Lang, Outcome, OutcomeState, Severity, Text};
+use super::objects::{File, ProcessObject};
+use crate::{Action, Host, Lang, Outcome, OutcomeState, Severity, Text, clean::Remedy};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -25,6 +25,8 @@ struct Body<'a> {
 enum Target<'a> {
     Process { process: ProcessObject<'a> },
     Connection { connection_info: Connection, actor: Actor<'a> },
+    File { file: File<'a> },
+    Nobody {},
 }
 
 #[derive(Serialize)]
@@ -43,7 +45,7 @@ struct Actor<'a> {
 
 #[derive(Serialize)]
 struct Unmapped<'a> {
-    /// `freeze`, `thaw`, `kill` or `cut_socket`.
+    /// `freeze`, `thaw`, `kill`, `cut_socket`, or the name of a remedy on a disk.
     action: &'static str,
     /// Incident or detection that asked for it.
     cause: &'a str,
@@ -91,6 +93,39 @@ impl Deed {
             Action::CutSocket { .. } => {
                 ("cut_socket", NETWORK, evict, Text::new("cut a connection of process", "切断进程的连接"))
             }
+            Action::Disk { remedy, .. } => return Self::on_disk(remedy),
+        };
+        Self { name, class, activity, words }
+    }
+
+    fn on_disk(remedy: &Remedy) -> Self {
+        let (evict, restore, harden) = (Named(2, "Evict"), Named(3, "Restore"), Named(4, "Harden"));
+        let (name, class, activity, words) = match remedy {
+            Remedy::Quarantine { .. } => {
+                ("quarantine", FILE, evict, Text::new("quarantine file", "隔离文件"))
+            }
+            Remedy::Restore { .. } => ("restore", FILE, restore, Text::new("put file back", "还原文件")),
+            Remedy::DropLines { .. } => {
+                ("drop_lines", FILE, evict, Text::new("drop lines of file", "删除文件中的行"))
+            }
+            Remedy::Replace { .. } => (
+                "replace",
+                FILE,
+                restore,
+                Text::new("give file its package's content", "恢复软件包原有的文件内容"),
+            ),
+            Remedy::SetFlags { .. } => (
+                "set_flags",
+                FILE,
+                restore,
+                Text::new("set the chattr flags of file", "设置文件的 chattr 标志"),
+            ),
+            Remedy::Unmount { .. } => ("unmount", FILE, evict, Text::new("unmount", "卸载挂载点")),
+            Remedy::StopUnit { .. } => ("stop_unit", UNIT, evict, Text::new("stop unit", "停止单元")),
+            Remedy::StartUnit { .. } => ("start_unit", UNIT, restore, Text::new("start unit", "启动单元")),
+            Remedy::ReloadUnits => {
+                ("reload_units", UNIT, harden, Text::new("have units read again", "重新读取单元"))
+            }
         };
         Self { name, class, activity, words }
     }
@@ -104,6 +139,8 @@ const PROCESS: Class = Class {
     profiles: &["container", "host"],
 };
 
+const FILE: Class = Class { uid: 7002, name: "File Remediation Activity", ..PROCESS };
+const UNIT: Class = Class { uid: 7001, name: "Remediation Activity", ..PROCESS };
 const NETWORK: Class = Class { uid: 7004, name: "Network Remediation Activity", ..PROCESS };
 
 /// Status, severity and detail. A failure is medium: the incident beside it already says how urgent it is.
@@ -115,8 +152,7 @@ fn ending(state: &OutcomeState, lang: Lang) -> (Named, Severity, Option<String>)
             (Named(1, "Success"), Severity::Informational, Some(text))
         }
         OutcomeState::Gone => {
-            let text =
-                Text::new("the process is no longer the one that was judged", "该进程已不是当初判定的进程");
+            let text = Text::new("it is no longer what was judged", "已不是当初判定的对象");
             (Named(3, "Does Not Exist"), Severity::Informational, Some(text))
         }
         OutcomeState::Failed(why) => {
@@ -129,6 +165,9 @@ fn ending(state: &OutcomeState, lang: Lang) -> (Named, Severity, Option<String>)
 fn message(words: &Text, outcome: &Outcome, status: &str, lang: Lang) -> String {
     let pid = outcome.target.key.pid;
     let exe = &outcome.target.exe;
+    if let Action::Disk { .. } = outcome.action {
+        return format!("{} {exe}: {status}", words.of(lang));
+    }
     match exe.as_str() {
         "" => format!("{} {pid}: {status}", words.of(lang)),
         exe => format!("{} {pid} ({exe}): {status}", words.of(lang)),
@@ -136,12 +175,23 @@ fn message(words: &Text, outcome: &Outcome, status: &str, lang: Lang) -> String 
 }
 
 fn target(outcome: &Outcome) -> Target<'_> {
-    let process = ProcessObject::of(&outcome.target, None).with_container(&outcome.target);
-    match outcome.action {
-        Action::Freeze { .. } | Action::Thaw { .. } | Action::Kill { .. } => Target::Process { process },
+    let process = || ProcessObject::of(&outcome.target, None).with_container(&outcome.target);
+    match &outcome.action {
+        Action::Disk { remedy, .. } => match **remedy {
+            Remedy::StopUnit { .. } | Remedy::StartUnit { .. } | Remedy::ReloadUnits => Target::Nobody {},
+            Remedy::Quarantine { .. }
+            | Remedy::Restore { .. }
+            | Remedy::DropLines { .. }
+            | Remedy::Replace { .. }
+            | Remedy::SetFlags { .. }
+            | Remedy::Unmount { .. } => Target::File { file: File::at(&outcome.target.exe) },
+        },
+        Action::Freeze { .. } | Action::Thaw { .. } | Action::Kill { .. } => {
+            Target::Process { process: process() }
+        }
         Action::CutSocket { cookie, .. } => Target::Connection {
             connection_info: Connection { direction_id: 0, direction: "Unknown", uid: cookie.to_string() },
-            actor: Actor { process },
+            actor: Actor { process: process() },
         },
     }
 }

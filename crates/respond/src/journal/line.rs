@@ -91,6 +91,13 @@ pub struct Entry {
     pub note: String,
 }
 
+impl Entry {
+    /// A change that stays when the run that made it ends, and over a restart of the machine.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.action, Action::Disk { .. })
+    }
+}
+
 /// A line without its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

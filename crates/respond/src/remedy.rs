@@ -1,0 +1,487 @@
+//! One change to a disk: aimed and copied to the store first, made after its entry is in the journal.
+//!
+//! Nothing is deleted before the store has it, and nothing is renamed or unlinked but the very inode that was judged: a
+//! name is moved aside within its folder, looked at, and moved back when it turns out to be another file.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, Write},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+};
+
+use minesweep_model::{
+    Action, Bytes,
+    clean::{Form, Place, Remedy, TextLine},
+};
+use rustix::{
+    fs::{
+        AtFlags, FileType, Gid, IFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, XattrFlags,
+        chownat, fchmod, fchown, fsetxattr, futimens, ioctl_getflags, ioctl_setflags, mkdirat, mknodat,
+        openat, renameat_with, symlinkat, unlinkat, utimensat,
+    },
+    io::Errno,
+    mount::{UnmountFlags, unmount},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    disk::{Caught, Disk, Traits, each_part, hex, refused, refused_io, shown},
+    journal::Inverse,
+    mounts::{Mount, mount},
+    store::{Item, Store, Taking},
+    target::NotDone,
+};
+
+/// A change that is ready: its inverse is known, and what it takes away lies in the store.
+pub(crate) struct Ready {
+    aim: Aim,
+    pub(crate) inverse: Inverse,
+}
+
+enum Aim {
+    /// Nothing is left to do.
+    Already,
+    /// Take it out of its place.
+    Take(Caught, Item),
+    /// Put this content in its place.
+    Text(Caught, Item, Vec<u8>),
+    /// Put the content of the second in the place of the first.
+    Copy(Caught, Item, Box<Caught>),
+    Flags(Caught, u32),
+    Unmount(Mount),
+    Restore(Box<Item>),
+}
+
+/// Where changes are made, and where what they take goes.
+pub(crate) struct Bench<'a> {
+    pub(crate) disk: &'a Disk,
+    pub(crate) store: &'a Store,
+    pub(crate) now_ms: u64,
+}
+
+impl Bench<'_> {
+    /// Aims at what a remedy names and copies what it will take away. Changes nothing but the store.
+    pub(crate) fn ready(&self, remedy: &Remedy) -> Result<Ready, NotDone> {
+        match remedy {
+            Remedy::Quarantine { place } => self.ready_to_take(place),
+            Remedy::DropLines { place, lines } => self.ready_to_drop(place, lines),
+            Remedy::Replace { place, from } => self.ready_to_replace(place, from),
+            Remedy::SetFlags { place, flags, was } => self.ready_to_flag(place, *flags, *was),
+            Remedy::Unmount { point, id, .. } => {
+                let why = "the mount only hid what lies beneath".to_owned();
+                let found = mount(*id, &point.0)
+                    .map_err(|failed| refused_io("read the mounts at", &point.0, &failed))?;
+                let aim = found.map_or(Aim::Already, Aim::Unmount);
+                Ok(Ready { aim, inverse: Inverse::None(why) })
+            }
+            Remedy::Restore { item, .. } => {
+                let aim = Aim::Restore(Box::new(self.store.item(*item)?));
+                Ok(Ready { aim, inverse: Inverse::None("putting back is itself an undo".to_owned()) })
+            }
+            Remedy::StopUnit { .. } | Remedy::StartUnit { .. } | Remedy::ReloadUnits => {
+                Err(NotDone::Refused("units are changed by the service manager, not on the disk".to_owned()))
+            }
+        }
+    }
+
+    /// Makes the change.
+    pub(crate) fn strike(&self, ready: Ready) -> Result<bool, NotDone> {
+        match ready.aim {
+            Aim::Already => return Ok(false),
+            Aim::Take(caught, item) => take_away(&caught, &item)?,
+            Aim::Text(caught, item, text) => {
+                let now = Traits { modified: NOW, accessed: NOW, ..caught.traits.clone() };
+                let put = Put { folder: &caught.folder, name: &caught.name, item: &item, traits: &now };
+                put.file(Some(&caught), |into| into.write_all(&text))?;
+            }
+            Aim::Copy(caught, item, from) => {
+                let put =
+                    Put { folder: &caught.folder, name: &caught.name, item: &item, traits: &from.traits };
+                let file = from.file.as_ref().ok_or(NotDone::Gone)?;
+                put.file(Some(&caught), |into| each_part(file, |part| into.write_all(part)).map(|_| ()))?;
+            }
+            Aim::Flags(caught, flags) => set_flags(&caught, flags)?,
+            Aim::Unmount(mount) => {
+                unmount(OsStr::from_bytes(&mount.point), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+                    .map_err(|failed| refused("unmount", &mount.point, failed))?;
+            }
+            Aim::Restore(item) => return self.restore(&item),
+        }
+        Ok(true)
+    }
+
+    fn ready_to_take(&self, place: &Place) -> Result<Ready, NotDone> {
+        let caught = self.disk.catch_judged(place)?;
+        self.unlocked(&caught, &place.path)?;
+        let item = self.keep(&caught, &place.path, "", &place.sha256)?;
+        Ok(Ready { inverse: back(&item, self.disk), aim: Aim::Take(caught, item) })
+    }
+
+    fn ready_to_drop(&self, place: &Place, lines: &[TextLine]) -> Result<Ready, NotDone> {
+        let caught = self.disk.catch_judged(place)?;
+        let before = caught.text(&place.path.0)?;
+        let after = without(&before, lines);
+        if after == before {
+            return Ok(Ready { aim: Aim::Already, inverse: nothing() });
+        }
+        self.unlocked(&caught, &place.path)?;
+        let left = hex(&Sha256::digest(&after));
+        let item = self.keep(&caught, &place.path, &left, &place.sha256)?;
+        Ok(Ready { inverse: back(&item, self.disk), aim: Aim::Text(caught, item, after) })
+    }
+
+    fn ready_to_replace(&self, place: &Place, from: &Place) -> Result<Ready, NotDone> {
+        let caught = self.disk.catch_judged(place)?;
+        let source = self.disk.catch_judged(from)?;
+        if caught.form != Form::File || source.form != Form::File || from.sha256.is_empty() {
+            return Err(NotDone::Refused(format!(
+                "{} is replaced only by a file whose digest is known",
+                shown(&place.path.0)
+            )));
+        }
+        self.unlocked(&caught, &place.path)?;
+        let item = self.keep(&caught, &place.path, &from.sha256, &place.sha256)?;
+        Ok(Ready { inverse: back(&item, self.disk), aim: Aim::Copy(caught, item, Box::new(source)) })
+    }
+
+    fn ready_to_flag(&self, place: &Place, flags: u32, was: u32) -> Result<Ready, NotDone> {
+        let caught = self.disk.catch_judged(place)?;
+        let now = caught.traits.flags;
+        if now == flags {
+            return Ok(Ready { aim: Aim::Already, inverse: nothing() });
+        }
+        if now != was {
+            return Err(NotDone::Gone);
+        }
+        // What is put back has the inode of a copy: the inverse goes by path and content.
+        let later = Place { file: None, ..place.clone() };
+        let inverse = disk_action(self.disk, Remedy::SetFlags { place: later, flags: was, was: flags });
+        Ok(Ready { aim: Aim::Flags(caught, flags), inverse: Inverse::Action(inverse) })
+    }
+
+    fn keep(&self, caught: &Caught, path: &Bytes, left: &str, judged: &str) -> Result<Item, NotDone> {
+        let taking = Taking { root: &self.disk.root, path: &path.0, at_ms: self.now_ms, left };
+        self.store.take(caught, &taking, judged)
+    }
+
+    fn unlocked(&self, caught: &Caught, path: &Bytes) -> Result<(), NotDone> {
+        if !caught.is_locked() {
+            return Ok(());
+        }
+        Err(NotDone::Refused(format!(
+            "{} or its folder is locked (chattr +i or +a); its flags must be cleared first",
+            shown(&path.0)
+        )))
+    }
+
+    /// Puts an item back. `false` when it is there already.
+    fn restore(&self, item: &Item) -> Result<bool, NotDone> {
+        let there = match self.disk.catch(&item.path.0) {
+            Ok(there) => Some(there),
+            Err(NotDone::Gone) => None,
+            Err(refused) => return Err(refused),
+        };
+        if let Some(there) = &there {
+            let sha256 = there.sha256(&item.path.0)?;
+            if there.form == item.form && sha256 == item.sha256 {
+                return Ok(false);
+            }
+            if item.left.is_empty() || sha256 != item.left {
+                return Err(NotDone::Refused(format!(
+                    "{} has changed since; it stays, and `minesweep quarantine export {}` gives what was there before",
+                    item.shown(),
+                    item.item
+                )));
+            }
+        }
+        let (folder, name) = self.disk.parent(&item.path.0)?;
+        let put = Put { folder: &folder, name, item, traits: &item.traits };
+        match &item.form {
+            Form::File => {
+                put.file(there.as_ref(), |into| self.store.write_out(item, into).map_err(io::Error::other))?
+            }
+            Form::Folder => put.folder()?,
+            Form::Link(to) => put.link(to)?,
+            Form::Special => put.special()?,
+        }
+        Ok(true)
+    }
+
+    /// A folder that was put back gets its times again after its files are in it.
+    pub(crate) fn settle_folder(&self, item: u64) -> Result<(), NotDone> {
+        let item = self.store.item(item)?;
+        if item.form == Form::Folder
+            && let Some(folder) = self.disk.catch(&item.path.0)?.file
+        {
+            futimens(&folder, &times(&item.traits))
+                .map_err(|failed| refused("set the times of", &item.path.0, failed))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a change that nobody lived to tell of was made; the leftovers of a half-made one are taken away.
+pub(crate) fn was_made(
+    disk: &Disk,
+    store: &Store,
+    remedy: &Remedy,
+    inverse: &Inverse,
+) -> Result<bool, NotDone> {
+    match (remedy, inverse) {
+        (Remedy::SetFlags { place, flags, .. }, _) => Ok(disk.catch(&place.path.0)?.traits.flags == *flags),
+        (Remedy::Unmount { point, id, .. }, _) => {
+            let found =
+                mount(*id, &point.0).map_err(|failed| refused_io("read the mounts at", &point.0, &failed))?;
+            Ok(found.is_none())
+        }
+        (_, Inverse::Action(Action::Disk { remedy, .. })) => {
+            let Remedy::Restore { item, .. } = **remedy else { return Ok(false) };
+            let item = store.item(item)?;
+            sweep(disk, &item)?;
+            let there = match disk.catch(&item.path.0) {
+                Ok(there) => Some(there.sha256(&item.path.0)?),
+                Err(NotDone::Gone) => None,
+                Err(refused) => return Err(refused),
+            };
+            Ok(match there {
+                None => item.left.is_empty(),
+                Some(sha256) => !item.left.is_empty() && sha256 == item.left,
+            })
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Takes away what a run that was killed left beside a place. The store has its content.
+fn sweep(disk: &Disk, item: &Item) -> Result<(), NotDone> {
+    let (folder, _) = match disk.parent(&item.path.0) {
+        Ok(found) => found,
+        Err(NotDone::Gone) => return Ok(()),
+        Err(refused) => return Err(refused),
+    };
+    let name = aside(item);
+    for flags in [AtFlags::empty(), AtFlags::REMOVEDIR] {
+        match unlinkat(&folder, name.as_str(), flags) {
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::NOTDIR) => {}
+            Err(failed) => return Err(refused("clear what was left beside", &item.path.0, failed)),
+        }
+    }
+    Ok(())
+}
+
+/// The action of the journal for a change on a disk.
+pub(crate) fn disk_action(disk: &Disk, remedy: Remedy) -> Action {
+    Action::Disk { root: Bytes(disk.root.as_os_str().as_bytes().to_vec()), remedy: Box::new(remedy) }
+}
+
+fn back(item: &Item, disk: &Disk) -> Inverse {
+    Inverse::Action(disk_action(disk, Remedy::Restore { item: item.item, path: item.path.clone() }))
+}
+
+fn nothing() -> Inverse {
+    Inverse::None("nothing was changed".to_owned())
+}
+
+/// A text without lines: each by its number where it still has that, else the first that reads the same.
+fn without(text: &[u8], drop: &[TextLine]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let reads = |at: usize, text: &[u8]| {
+        lines.get(at).is_some_and(|line| line.strip_suffix(b"\n").unwrap_or(line) == text)
+    };
+    let mut dropped = vec![false; lines.len()];
+    for line in drop {
+        let at = usize::try_from(line.number).unwrap_or(0).wrapping_sub(1);
+        let is_free = |at: usize| dropped.get(at) == Some(&false) && reads(at, &line.text.0);
+        let found = if is_free(at) { Some(at) } else { (0..lines.len()).find(|&at| is_free(at)) };
+        if let Some(mark) = found.and_then(|at| dropped.get_mut(at)) {
+            *mark = true;
+        }
+    }
+    lines
+        .iter()
+        .zip(&dropped)
+        .filter(|(_, dropped)| !**dropped)
+        .flat_map(|(line, _)| line.iter().copied())
+        .collect()
+}
+
+/// Moves a name aside, makes sure that it was the file that was judged, and unlinks it.
+fn take_away(caught: &Caught, item: &Item) -> Result<(), NotDone> {
+    let (name, aside) = (OsStr::from_bytes(&caught.name), aside(item));
+    let path = &item.path.0;
+    match renameat_with(&caught.folder, name, &caught.folder, aside.as_str(), RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Err(NotDone::Gone),
+        Err(failed) => return Err(refused("move aside", path, failed)),
+    }
+    let moved_back = |why: NotDone| match renameat_with(
+        &caught.folder,
+        aside.as_str(),
+        &caught.folder,
+        name,
+        RenameFlags::NOREPLACE,
+    ) {
+        Ok(()) => why,
+        Err(failed) => refused("move back", path, failed),
+    };
+    if !caught.is_named(aside.as_bytes()) {
+        return Err(moved_back(NotDone::Gone));
+    }
+    let flags = if caught.form == Form::Folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match unlinkat(&caught.folder, aside.as_str(), flags) {
+        Ok(()) => synced(&caught.folder, path),
+        Err(failed) => Err(moved_back(refused("take away", path, failed))),
+    }
+}
+
+fn set_flags(caught: &Caught, flags: u32) -> Result<(), NotDone> {
+    let file = caught.file.as_ref().ok_or(NotDone::Gone)?;
+    let failed = |why| refused("set the flags of", &caught.name, why);
+    ioctl_setflags(file, IFlags::from_bits_retain(flags)).map_err(failed)?;
+    let now = ioctl_getflags(file).map_err(failed)?.bits();
+    if now == flags { Ok(()) } else { Err(failed(Errno::INVAL)) }
+}
+
+/// Something that is put in a place with all its traits.
+struct Put<'a> {
+    folder: &'a OwnedFd,
+    name: &'a [u8],
+    item: &'a Item,
+    traits: &'a Traits,
+}
+
+impl Put<'_> {
+    /// A file, whole under another name before it has its own. `over` is what lies there now.
+    fn file(
+        &self,
+        over: Option<&Caught>,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), NotDone> {
+        let aside = aside(self.item);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(self.folder, aside.as_str(), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|why| self.failed(why))?;
+        let mut file = File::from(file);
+        let placed = write(&mut file)
+            .map_err(|failed| refused_io("write", &self.item.path.0, &failed))
+            .and_then(|()| self.dress(&file))
+            .and_then(|()| file.sync_all().map_err(|failed| refused_io("write", &self.item.path.0, &failed)))
+            .and_then(|()| self.swap(&aside, over));
+        if placed.is_err() {
+            // Its content lies in the store or in its source; only the copy goes.
+            let _ = unlinkat(self.folder, aside.as_str(), AtFlags::empty());
+            return placed;
+        }
+        // Locks come last: a locked file cannot be renamed.
+        self.lock(&file)?;
+        synced(self.folder, &self.item.path.0)
+    }
+
+    /// Exchanges the new file with the old one, and makes sure that it was the old one.
+    fn swap(&self, aside: &str, over: Option<&Caught>) -> Result<(), NotDone> {
+        let name = OsStr::from_bytes(self.name);
+        let Some(over) = over else {
+            return renameat_with(self.folder, aside, self.folder, name, RenameFlags::NOREPLACE)
+                .map_err(|why| self.failed(why));
+        };
+        let exchange = || renameat_with(self.folder, aside, self.folder, name, RenameFlags::EXCHANGE);
+        match exchange() {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Err(NotDone::Gone),
+            Err(failed) => return Err(self.failed(failed)),
+        }
+        if !over.is_named(aside.as_bytes()) {
+            exchange().map_err(|why| self.failed(why))?;
+            return Err(NotDone::Gone);
+        }
+        unlinkat(self.folder, aside, AtFlags::empty()).map_err(|why| self.failed(why))
+    }
+
+    fn folder(&self) -> Result<(), NotDone> {
+        let name = OsStr::from_bytes(self.name);
+        mkdirat(self.folder, name, Mode::RWXU).map_err(|why| self.failed(why))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(self.folder, name, flags, Mode::empty()).map_err(|why| self.failed(why))?;
+        let made = File::from(made);
+        self.dress(&made)?;
+        self.lock(&made)
+    }
+
+    fn link(&self, to: &Bytes) -> Result<(), NotDone> {
+        symlinkat(OsStr::from_bytes(&to.0), self.folder, OsStr::from_bytes(self.name))
+            .map_err(|why| self.failed(why))?;
+        self.dress_unopened()
+    }
+
+    fn special(&self) -> Result<(), NotDone> {
+        let kind = FileType::from_raw_mode(self.traits.mode);
+        if kind == FileType::Socket {
+            return Err(NotDone::Refused(format!(
+                "{} was a socket; only its service can make it again",
+                self.item.shown()
+            )));
+        }
+        let mode = Mode::from_raw_mode(self.traits.mode & 0o7777);
+        mknodat(self.folder, OsStr::from_bytes(self.name), kind, mode, self.traits.device)
+            .map_err(|why| self.failed(why))?;
+        self.dress_unopened()
+    }
+
+    /// Owner and mode, then attributes (a change of owner clears capabilities), then times.
+    fn dress(&self, file: &File) -> Result<(), NotDone> {
+        let (uid, gid) = (Uid::from_raw(self.traits.uid), Gid::from_raw(self.traits.gid));
+        fchown(file, Some(uid), Some(gid)).map_err(|why| self.failed(why))?;
+        fchmod(file, Mode::from_raw_mode(self.traits.mode & 0o7777)).map_err(|why| self.failed(why))?;
+        for (name, value) in &self.traits.xattrs {
+            fsetxattr(file, OsStr::from_bytes(&name.0), &value.0, XattrFlags::empty())
+                .map_err(|why| self.failed(why))?;
+        }
+        if self.traits.modified == NOW {
+            return Ok(());
+        }
+        futimens(file, &times(self.traits)).map_err(|why| self.failed(why))
+    }
+
+    fn dress_unopened(&self) -> Result<(), NotDone> {
+        let name = OsStr::from_bytes(self.name);
+        let (uid, gid) = (Uid::from_raw(self.traits.uid), Gid::from_raw(self.traits.gid));
+        chownat(self.folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|why| self.failed(why))?;
+        utimensat(self.folder, name, &times(self.traits), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|why| self.failed(why))
+    }
+
+    fn lock(&self, file: &File) -> Result<(), NotDone> {
+        let now = ioctl_getflags(file).map_or(0, |flags| flags.bits());
+        if self.traits.flags == 0 || now == self.traits.flags {
+            return Ok(());
+        }
+        // Some flags are the file system's own (extents); what a person can set is what is wanted.
+        let wanted = (now & !SETTABLE) | (self.traits.flags & SETTABLE);
+        ioctl_setflags(file, IFlags::from_bits_retain(wanted)).map_err(|why| self.failed(why))
+    }
+
+    fn failed(&self, why: Errno) -> NotDone {
+        refused("put in place", &self.item.path.0, why)
+    }
+}
+
+fn synced(folder: &OwnedFd, path: &[u8]) -> Result<(), NotDone> {
+    rustix::fs::fsync(folder).map_err(|failed| refused("sync the folder of", path, failed))
+}
+
+/// Name beside a place, of the item that has its content: a run that was killed leaves no riddle.
+fn aside(item: &Item) -> String {
+    format!(".minesweep-{}-{}", item.item, item.sha256.get(..12).unwrap_or_default())
+}
+
+fn times(traits: &Traits) -> Timestamps {
+    let spec = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
+    Timestamps { last_access: spec(traits.accessed), last_modification: spec(traits.modified) }
+}
+
+/// Marks times that are left as the kernel set them.
+const NOW: (i64, i64) = (i64::MIN, 0);
+/// Flags that `chattr` can set on any of the common file systems: s u c S i a d A j t D P T.
+const SETTABLE: u32 = 0x0003_C0FF | 0x0002_0000 | 0x2000_0000;
