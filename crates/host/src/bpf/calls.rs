@@ -9,7 +9,7 @@ use minesweep_model::FileAct::{
 
 use super::record::CallRow;
 
-/// What is done, in the order of `enum file_act`, which begins with 1.
+/// What is done, by its number in `enum file_act` less 1: the place of the act in [`FileAct`].
 pub(crate) const ACTS: [FileAct; 14] = [
     Create,
     Write,
@@ -95,19 +95,7 @@ const NONE: CallRow =
 
 /// The places in `row` count arguments from 1.
 const fn act(act: FileAct, flags: u32, row: CallRow) -> CallRow {
-    let mut number = 0;
-    while number < ACTS.len() {
-        #[allow(
-            clippy::indexing_slicing,
-            reason = "evaluated by the compiler, which refuses a number out of bounds"
-        )]
-        if ACTS[number] as u8 == act as u8 {
-            #[allow(clippy::cast_possible_truncation, reason = "fourteen acts")]
-            return CallRow { act: number as u8 + 1, flags, ..row };
-        }
-        number += 1;
-    }
-    NONE
+    CallRow { act: act as u8 + 1, flags, ..row }
 }
 
 /// A call on the path in its first argument.
@@ -209,6 +197,39 @@ mod tests {
         for number in 0..NUMBERS {
             let is_told = told[number / 64] >> (number % 64) & 1 == 1;
             assert_eq!(is_told, rows.iter().any(|rows| is_used(&rows[number])), "{number}");
+        }
+    }
+
+    #[test]
+    fn an_act_has_the_same_number_in_the_model_in_the_table_and_in_the_kernel_side() {
+        for (place, act) in ACTS.iter().enumerate() {
+            assert_eq!(*act as usize, place, "{act:?}");
+        }
+        // Another act in the model ends up here, for want of an arm.
+        let last = |act: FileAct| match act {
+            Create
+            | Write
+            | FileAct::Read
+            | Rename
+            | Link
+            | Symlink
+            | Remove
+            | Mode
+            | Owner
+            | Xattr
+            | Flags
+            | Mount
+            | Unmount
+            | Memfd => Memfd as usize,
+        };
+        assert_eq!(last(Create) + 1, ACTS.len());
+        let header = include_str!("../../bpf/record.h");
+        let body = header.split_once("enum file_act {").unwrap().1.split_once("};").unwrap().0;
+        let names: Vec<&str> = body.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        assert_eq!(names.first(), Some(&"FILE_CREATE = 1"));
+        for (name, act) in names.iter().zip(ACTS) {
+            let name = name.trim_end_matches(" = 1").trim_start_matches("FILE_");
+            assert_eq!(name.to_lowercase(), format!("{act:?}").to_lowercase());
         }
     }
 }
