@@ -40,6 +40,7 @@ mod writes;
 
 pub mod clues;
 pub mod commands;
+pub mod eradicate;
 
 pub use access::{AccessSettings, BadNetwork, Network};
 pub use cases::{RuleLine, RuleState, rules_test};

@@ -18,6 +18,7 @@ pub mod nvml;
 pub mod proc;
 mod sensor;
 pub mod sockets;
+pub mod survey;
 mod take;
 mod wake;
 

@@ -293,3 +293,12 @@ fn a_request_that_runs_commands_through_a_web_application_behind_nginx_is_named(
     let story = Attack::prepare("web").carry_out(&steps);
     story.goes(&steps).entry(&["nginx", "/lookup?host=", SOURCE], Some(SOURCE));
 }
+
+#[test]
+fn a_docker_without_a_password_that_starts_a_container_with_the_root_of_the_host_names_who_asked_it() {
+    let _alone = alone();
+    let steps = ["intrusion.container-root-mounted", "persistence.cron-folder"];
+    let story = Attack::prepare("docker").carry_out(&steps);
+    story.goes(&steps).names(&["/etc/cron.d/cache"]);
+    story.entry(&["dockerd", "port 2375", SOURCE], Some(SOURCE));
+}

@@ -3,9 +3,11 @@
 //! `host` fills a [`Survey`], `detect` makes a [`CleanPlan`] of it, `respond` carries the [`Remedy`]s out. Paths are raw
 //! bytes, seen from the root that was surveyed (`/`, or a mounted disk): an attacker names files as he likes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, FileId, Process, Text};
+use crate::{Bytes, FileId, HidingFact, Process, Text};
 
 /// What kind of thing lies at a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ pub enum Remedy {
     Unmount {
         /// Mount point.
         point: Bytes,
-        /// Id in mountinfo.
+        /// Id in mountinfo; 0 for the one on top, whatever its id.
         id: u64,
         /// What was mounted there.
         source: Bytes,
@@ -119,8 +121,8 @@ pub enum Remedy {
 pub enum Spot {
     /// A line of a crontab, system or user.
     CronLine,
-    /// A script of /etc/cron.{hourly,daily,weekly,monthly} or of run-parts.
-    CronScript,
+    /// A script of /etc/cron.{hourly,daily,weekly,monthly}, rc.local, init.d, motd, udev or a package manager's hooks.
+    Script,
     /// A unit file: service, timer, socket, path.
     Unit,
     /// A drop-in of a unit.
@@ -131,36 +133,22 @@ pub enum Spot {
     PreloadLine,
     /// A library that is preloaded.
     PreloadLibrary,
-    /// `LD_PRELOAD` in a unit, /etc/environment or a profile.
-    PreloadVariable,
+    /// A line of a shell's start files, profile.d and /etc/environment included.
+    ShellLine,
     /// A line of an authorized_keys file.
     Key,
     /// A line of /etc/passwd.
     User,
-    /// A line of sudoers or a file of sudoers.d.
+    /// A line of sudoers or of a file of sudoers.d.
     Sudoers,
     /// A line of /etc/hosts.
     HostsLine,
-    /// A line of /etc/resolv.conf.
-    ResolvLine,
-    /// A line of a shell's start files, profile.d included.
-    ShellLine,
-    /// A script of motd, rc.local, init.d, udev, NetworkManager, apt or dnf hooks.
-    Script,
-    /// A job of at.
-    AtJob,
-    /// A mount over a folder of /proc.
-    OverMount,
+    /// A file in a place where programs hide: tmp-like folders.
+    Hideout,
     /// A command that is not what its package holds.
     Command,
-    /// A setuid or capability file that no package owns.
-    Setuid,
-    /// A file in a place where programs hide: tmp-like folders, hidden folders.
-    Hideout,
-    /// A web root's script.
-    WebScript,
-    /// A module, or what loads it.
-    Module,
+    /// Where the right content of such a command lies.
+    Original,
 }
 
 /// A thing of a survey.
@@ -176,16 +164,12 @@ pub struct Item {
     pub names: Vec<Bytes>,
     /// Account it belongs to; empty where it has none.
     pub user: String,
-    /// Package that owns the file; empty for none.
-    pub package: String,
-    /// Whether the content has the package's digest; none where no package knows.
-    pub is_as_packaged: Option<bool>,
     /// Inode flags (`FS_IOC_GETFLAGS`); 0 where there are none.
     pub flags: u32,
     /// Last change of the inode, Unix milliseconds.
     pub changed_ms: u64,
-    /// Where the right content lies, for a replaced command that was moved aside.
-    pub original: Option<Place>,
+    /// A library that takes the place of the functions that list folders.
+    pub hides: bool,
 }
 
 /// What a host or a disk looks like to whoever must clean it.
@@ -199,6 +183,12 @@ pub struct Survey {
     pub items: Vec<Item>,
     /// Running processes, with what is known of them; empty offline.
     pub processes: Vec<Process>,
+    /// Packages of the paths that items and processes name, where there is one.
+    pub owned: BTreeMap<Bytes, String>,
+    /// Files and folders with the flags `i` or `a`, and their flags.
+    pub locked: Vec<(Place, u32)>,
+    /// What hides or deceives.
+    pub facts: Vec<HidingFact>,
     /// What could not be looked at, with the reason; at most 256.
     pub blind: Vec<String>,
 }

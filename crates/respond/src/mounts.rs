@@ -12,12 +12,12 @@ pub(crate) struct Mount {
     pub(crate) point: Vec<u8>,
 }
 
-/// The mount with `id` at `point`; none when it is no longer there. Reads at most 8 MiB of mounts.
+/// The mount with `id` at `point`, any there for id 0; none when it is no longer there. Reads at most 8 MiB of mounts.
 pub(crate) fn mount(id: u64, point: &[u8]) -> io::Result<Option<Mount>> {
     let mounts = BufReader::new(File::open("/proc/self/mountinfo")?.take(8 << 20));
     for line in mounts.split(b'\n') {
         if let Some((of, at)) = parse(&line?)
-            && of == id
+            && (id == 0 || of == id)
             && at == point
         {
             return Ok(Some(Mount { point: at }));
