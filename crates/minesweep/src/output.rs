@@ -190,8 +190,10 @@ fn outcome_text(outcome: &Outcome, lang: Lang) -> String {
         (OutcomeState::Done, Lang::Zh) => "已完成".to_owned(),
         (OutcomeState::Already, Lang::En) => "was so already".to_owned(),
         (OutcomeState::Already, Lang::Zh) => "已是如此".to_owned(),
-        (OutcomeState::Gone, Lang::En) => "not done: no longer the process that was judged".to_owned(),
-        (OutcomeState::Gone, Lang::Zh) => "未执行：已不是当时判定的进程".to_owned(),
+        (OutcomeState::Gone, Lang::En) => "not done: no longer what was judged".to_owned(),
+        (OutcomeState::Gone, Lang::Zh) => "未执行：已不是当时判定的对象".to_owned(),
+        (OutcomeState::Planned, Lang::En) => "planned".to_owned(),
+        (OutcomeState::Planned, Lang::Zh) => "已计划".to_owned(),
         (OutcomeState::Failed(why), Lang::En) => format!("failed: {}", clean(why)),
         (OutcomeState::Failed(why), Lang::Zh) => format!("失败：{}", clean(why)),
     };

@@ -81,6 +81,8 @@ pub struct Plan {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeState {
+    /// Not yet done: a step of a plan that a person reads first.
+    Planned,
     /// Done.
     Done,
     /// Was so already.

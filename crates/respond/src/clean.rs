@@ -160,6 +160,7 @@ impl Cleaning<'_> {
             OutcomeState::Done => (EntryState::Done, ""),
             OutcomeState::Already => (EntryState::Already, ""),
             OutcomeState::Gone => (EntryState::Gone, ""),
+            OutcomeState::Planned => (EntryState::Planned, ""),
             OutcomeState::Failed(why) => (EntryState::Failed, why.as_str()),
         };
         if let Err(failed) = self.responder.journal.note(now_ms, &[note(id, how, text)]) {

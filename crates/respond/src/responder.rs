@@ -405,7 +405,7 @@ impl Responder {
     fn keep(&mut self, held: Held, leash: Leash, entry: u64, cause: &str, work: &Work) {
         let is_frozen = match work.state {
             Some(OutcomeState::Done | OutcomeState::Already) => true,
-            Some(OutcomeState::Gone | OutcomeState::Failed(_)) | None => false,
+            Some(OutcomeState::Gone | OutcomeState::Planned | OutcomeState::Failed(_)) | None => false,
         };
         if is_frozen {
             self.frozen.insert(held.key, Frozen::new(entry, cause, work.target.clone(), held, leash));
@@ -511,6 +511,7 @@ fn taken_back(id: u64, state: &OutcomeState) -> Note {
         OutcomeState::Already => note(id, EntryState::Undone, "it was so already"),
         OutcomeState::Gone => note(id, EntryState::Closed, "it has ended, or is gone"),
         // Still open: it can be tried again.
+        OutcomeState::Planned => note(id, EntryState::Done, "it was not undone"),
         OutcomeState::Failed(why) => note(id, EntryState::Done, why),
     }
 }

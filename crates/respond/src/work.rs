@@ -218,7 +218,11 @@ impl Work {
                 | Action::CutSocket { .. }
                 | Action::Disk { .. },
                 Some(
-                    OutcomeState::Done | OutcomeState::Already | OutcomeState::Gone | OutcomeState::Failed(_),
+                    OutcomeState::Done
+                    | OutcomeState::Already
+                    | OutcomeState::Gone
+                    | OutcomeState::Planned
+                    | OutcomeState::Failed(_),
                 )
                 | None,
             ) => None,
@@ -266,7 +270,7 @@ impl Work {
             (Some(OutcomeState::Already), _) => (EntryState::Already, ""),
             (Some(OutcomeState::Gone), _) => (EntryState::Gone, ""),
             (Some(OutcomeState::Failed(why)), _) => (EntryState::Failed, why.as_str()),
-            (None, _) => (EntryState::Planned, ""),
+            (None | Some(OutcomeState::Planned), _) => (EntryState::Planned, ""),
         };
         let text = [self.remark.as_str(), why]
             .into_iter()

@@ -146,6 +146,10 @@ const NETWORK: Class = Class { uid: 7004, name: "Network Remediation Activity", 
 /// Status, severity and detail. A failure is medium: the incident beside it already says how urgent it is.
 fn ending(state: &OutcomeState, lang: Lang) -> (Named, Severity, Option<String>) {
     let (status, severity, detail) = match state {
+        OutcomeState::Planned => {
+            let text = Text::new("planned, not done", "已计划，尚未执行");
+            (Named(99, "Planned"), Severity::Informational, Some(text))
+        }
         OutcomeState::Done => (Named(1, "Success"), Severity::Informational, None),
         OutcomeState::Already => {
             let text = Text::new("it was so already", "此前已是如此");
