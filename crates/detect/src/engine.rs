@@ -5,6 +5,7 @@
 
 mod absorb;
 mod commands;
+mod excepted;
 mod hiding;
 mod load;
 mod logs;
@@ -13,6 +14,8 @@ mod process;
 mod said;
 mod spread;
 mod told;
+
+pub(crate) use absorb::CLUE;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +31,7 @@ use crate::{
     commands::recent::{Pastes, Recent},
     doors::Doors,
     dossiers::Dossiers,
+    exceptions::Ledger,
     flows::Flows,
     load::{HiddenTime, SustainedLoad},
     looks::Looks,
@@ -107,6 +111,8 @@ pub struct Engine {
     greeted: BTreeMap<u64, (u64, Said)>,
     /// What correlation rules remember.
     correlator: Correlator,
+    /// What exceptions hid.
+    ledger: Ledger,
     /// Processes whose freeze is planned and whose outcome is not known yet: it is not planned twice.
     pub(crate) planned: BTreeSet<ProcessKey>,
 }
@@ -137,6 +143,7 @@ impl Engine {
             unowned_hits: told::UnownedHits::default(),
             greeted: BTreeMap::new(),
             correlator: Correlator::default(),
+            ledger: Ledger::default(),
             planned: BTreeSet::new(),
         }
     }
@@ -148,6 +155,7 @@ impl Engine {
         let at_ms = event.at_ms;
         let is_news = self.is_news(event);
         self.tell_greeted(at_ms, &mut out);
+        self.know_hash(event);
         match &event.what {
             What::Host(host) => {
                 if self.host == Host::default() {

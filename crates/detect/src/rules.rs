@@ -4,7 +4,7 @@
 //! about it is content, so that words can change without a build. A rule of this program without its text, or a
 //! text without its rule, is refused: either would be silently blind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minesweep_model::{Attack, Group, Severity, Text};
 use serde::Deserialize;
@@ -12,7 +12,10 @@ use serde::Deserialize;
 use crate::{
     access::{Patterns, is_access_pattern},
     coded_rules::{CodedRules, is_coded_rule},
+    engine::CLUE,
+    exceptions::Exceptions,
     file_rules::FileRules,
+    listed::rules_list,
     lists::{AttackNames, HashRates, Pools},
     sigma::SigmaRules,
 };
@@ -128,6 +131,7 @@ pub struct Rules {
     access: Patterns,
     sigma: SigmaRules,
     names: AttackNames,
+    exceptions: Exceptions,
 }
 
 impl Rules {
@@ -189,8 +193,27 @@ impl Rules {
             )?,
             sigma,
             names,
+            exceptions: Exceptions::default(),
         };
         Ok((rules, refused))
+    }
+
+    /// The same with exceptions, given as path and text. Those that cannot be taken come back by name.
+    pub fn with_exceptions<'a>(
+        mut self,
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Self, Vec<RefusedRule>) {
+        let (exceptions, mut refused) = Exceptions::load(files);
+        let ids: BTreeSet<String> = rules_list(&self).into_iter().map(|listed| listed.rule).collect();
+        let (exceptions, unknown) = exceptions.only_for(|rule| rule == CLUE || ids.contains(rule));
+        refused.extend(unknown);
+        self.exceptions = exceptions;
+        (self, refused)
+    }
+
+    /// What is not to be told.
+    pub fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
     }
 
     /// What content says of a rule.

@@ -8,7 +8,7 @@ mod condition;
 mod correlation;
 mod correlator;
 mod date;
-mod detection;
+pub(crate) mod detection;
 mod document;
 mod expr;
 mod fields;
@@ -33,12 +33,14 @@ use correlation::Correlation;
 pub(crate) use correlator::Correlator;
 pub(crate) use date::{unix_ms, utc};
 use document::{Body, Document};
-use expr::{Ask, Expr, Names, Test};
-pub(crate) use fields::{Field, Known, Record, Value};
+pub(crate) use expr::{Ask, Expr, Names, Test};
+pub(crate) use fields::{Field, Known, Record, Slots, Value};
 use matcher::Matcher;
+pub(crate) use pattern::Place;
 pub(crate) use record::has_field;
 pub use record::{FieldValue, FieldsRecord};
 use record::{has, own_fields};
+pub(crate) use section::Section;
 pub(crate) use source::{Channel, Service, Source, is_audit};
 
 /// Longest chain of correlations over correlations.

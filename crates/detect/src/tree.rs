@@ -391,7 +391,12 @@ pub(crate) fn is_starter(process: &Process) -> bool {
 
 /// It runs what others wrote, so that its file does not tell programs apart.
 pub(crate) fn is_interpreter(process: &Process) -> bool {
-    let name = base_name(&process.exe).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    is_interpreter_path(&process.exe)
+}
+
+/// What runs from here is in its arguments.
+pub(crate) fn is_interpreter_path(path: &str) -> bool {
+    let name = base_name(path).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     INTERPRETERS.contains(&name)
 }
 

@@ -30,7 +30,7 @@ pub use gpu_round::{DEVICE_BYTES, GpuRound, ROUND_BYTES, ROUND_SOCKET, ROUND_USE
 pub use hiding::{HidingFact, HidingSign, Owner, ProcMount};
 pub use incident::{Change, Entry, Incident, IncidentState, Kind, Mining};
 pub use process::{Container, FileId, Origin, Process, ProcessKey};
-pub use report::{Load, Report};
+pub use report::{ExceptionCount, Load, Report};
 pub use said::{Direction, Role, Said, Stratum, StratumVerb, Utterance};
 pub use stage::Stage;
 pub use text::{Lang, Text};

@@ -44,4 +44,29 @@ pub struct Load {
     pub agent_cpu_percent: f64,
     /// Records made, seen and lost, by hook, since the agent started.
     pub counts: Vec<HookCount>,
+    /// Every exception, and what it hid since the agent started: nothing is hidden in silence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<ExceptionCount>,
+}
+
+/// An exception and what it hid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ExceptionCount {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Ids of the rules it is for.
+    pub rules: Vec<String>,
+    /// From when on it hides nothing, Unix milliseconds.
+    pub expires_ms: u64,
+    /// It hides nothing any more.
+    pub is_expired: bool,
+    /// How often it hid something.
+    pub hidden: u64,
+    /// When last, Unix milliseconds.
+    pub last_ms: Option<u64>,
 }

@@ -14,7 +14,7 @@ use crate::{
 /// Evidence of this weight or more is worth a look for pool and wallet.
 const STRONG: f64 = 0.5;
 /// Id of the evidence that clues give; it has no detection of its own.
-const CLUE: &str = "mining.clue";
+pub(crate) const CLUE: &str = "mining.clue";
 /// What a pool and a wallet together weigh: an editor with a miner's configuration open carries both.
 const CLUE_WEIGHT: f64 = 0.45;
 /// What one of them weighs.
@@ -25,6 +25,10 @@ const CLUE_MEMORY_SHARE: f64 = 0.5;
 impl Engine {
     pub(super) fn absorb(&mut self, finding: Finding, at_ms: u64, out: &mut Vec<Output>) {
         if finding.subject.is_some_and(|key| self.is_own(key)) {
+            return;
+        }
+        let name = finding.imported.as_ref().map_or(finding.rule.id(), |imported| imported.id.as_str());
+        if self.is_excepted(name, finding.subject, finding.remote, &finding.why, at_ms) {
             return;
         }
         let id = self.charge(&finding, at_ms);
@@ -114,6 +118,9 @@ impl Engine {
         let share = if best == Rank::Memory { CLUE_MEMORY_SHARE } else { 1.0 };
         let weight = share * if pool.is_some() && wallet.is_some() { CLUE_WEIGHT } else { CLUE_WEIGHT_ONE };
         let why = words::clue(pool.and(facts.pool.value()), wallet.and(facts.wallet.value()));
+        if self.is_excepted(CLUE, Some(key), None, &why, at_ms) {
+            return;
+        }
         let piece = evidence(CLUE, Group::Clue, weight, why, at_ms);
         if let Some(id) = self.hold(key, piece, &Facts::default(), at_ms) {
             self.review(id, at_ms, out);

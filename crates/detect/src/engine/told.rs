@@ -48,6 +48,9 @@ impl Engine {
         if hit.subject.is_some_and(|key| self.is_own(key)) {
             return;
         }
+        if self.is_excepted(&hit.rule.id, hit.subject, hit.remote, &hit.why, at_ms) {
+            return;
+        }
         let id = hit.subject.and_then(|key| self.dossiers.place_step(&self.tree, &self.writes, key, at_ms));
         if let Some((id, key)) = id.zip(hit.subject) {
             self.enter(id, key, Some(hit), at_ms);

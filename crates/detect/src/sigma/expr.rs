@@ -132,6 +132,11 @@ impl Network {
         (bits <= most).then_some(Self { address, bits })
     }
 
+    /// It is at least as narrow as these lengths, in IPv4 and in IPv6.
+    pub(crate) fn is_within(self, (v4, v6): (u32, u32)) -> bool {
+        self.bits >= if self.address.is_ipv4() { v4 } else { v6 }
+    }
+
     /// The address is in it. An IPv4 address in IPv6 clothes is an IPv4 address.
     pub(crate) fn has(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
