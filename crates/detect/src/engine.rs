@@ -12,6 +12,7 @@ mod logs;
 mod matched;
 mod process;
 mod said;
+mod scanned;
 mod spread;
 mod told;
 
@@ -194,6 +195,7 @@ impl Engine {
             What::MsrWrite(write) => self.msr_write(write, at_ms, &mut out),
             What::SettingWrite(write) => self.setting_write(write, at_ms, &mut out),
             What::Looked(looked) => self.looked(looked, at_ms, &mut out),
+            What::Scanned(scanned) => self.scanned(scanned, at_ms, &mut out),
             What::Hiding(sign) => self.hiding(sign, at_ms, &mut out),
             What::Outcome(outcome) => self.outcome(outcome, at_ms, &mut out),
             // Bytes come back as `Said` when `traffic` understood them; losses are the sensor's to report.

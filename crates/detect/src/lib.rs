@@ -41,6 +41,7 @@ mod writes;
 
 pub mod clues;
 pub mod commands;
+pub mod files;
 pub mod eradicate;
 
 pub use access::{AccessSettings, BadNetwork, Network};

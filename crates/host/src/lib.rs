@@ -21,6 +21,7 @@ pub mod sockets;
 pub mod survey;
 mod take;
 mod wake;
+pub mod walk;
 
 pub use sensor::ProcSensor;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Mining, Process, Text};
+use crate::{Mining, Process, Scanned, Text};
 
 /// OCSF severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub struct Detection {
     pub subject: Option<Process>,
     /// Parent of the subject, when known.
     pub parent: Option<Process>,
+    /// The file it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Box<Scanned>>,
     /// Other end of the connection.
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub remote: Option<SocketAddr>,

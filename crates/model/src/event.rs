@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bytes, Direction, FileId, HidingSign, Origin, Outcome, Process, ProcessKey, Said};
+use crate::{Bytes, Direction, FileId, HidingSign, Origin, Outcome, Process, ProcessKey, Said, Scanned};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,8 @@ pub enum What {
     Hiding(Box<HidingSign>),
     /// The answer to a look at one process.
     Looked(Box<Looked>),
+    /// A file in which file rules matched.
+    Scanned(Box<Scanned>),
     /// Records lost since the last report.
     Lost(HookCount),
     /// What the responder did; the engine notes it on the incident, which is contained once all its processes are

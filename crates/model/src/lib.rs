@@ -15,6 +15,7 @@ pub mod ocsf;
 mod process;
 mod report;
 mod said;
+mod scanned;
 mod stage;
 mod text;
 
@@ -32,6 +33,7 @@ pub use incident::{Change, Entry, Incident, IncidentState, Kind, Mining};
 pub use process::{Container, FileId, Origin, Process, ProcessKey};
 pub use report::{ExceptionCount, Load, Report};
 pub use said::{Direction, Role, Said, Stratum, StratumVerb, Utterance};
+pub use scanned::{FileRuleMatch, Occasion, Scanned};
 pub use stage::Stage;
 pub use text::{Lang, Text};
 

@@ -103,6 +103,7 @@ fn detection() -> Detection {
         attacks: vec![attack("T1496.001"), attack("T1071")],
         subject: Some(process()),
         parent: Some(parent()),
+        file: None,
         remote: Some("203.0.113.9:3333".parse().unwrap()),
         cookie: Some(9),
         evidence: vec![Evidence {
@@ -123,6 +124,7 @@ fn bare_detection() -> Detection {
         attacks: Vec::new(),
         subject: None,
         parent: None,
+        file: None,
         remote: None,
         cookie: None,
         evidence: Vec::new(),

@@ -139,6 +139,7 @@ impl Streams {
             | What::Log(_)
             | What::Hiding(_)
             | What::Looked(_)
+            | What::Scanned(_)
             | What::Outcome(_)
             | What::Lost(_) => {}
         }

@@ -179,6 +179,7 @@ impl Engine {
             attacks: if finding.imported.is_some() { Vec::new() } else { rule.attacks.clone() },
             subject,
             parent,
+            file: None,
             remote: finding.remote,
             cookie: finding.cookie,
             evidence: vec![piece],

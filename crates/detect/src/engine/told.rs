@@ -126,6 +126,7 @@ impl Engine {
                 .subject
                 .and_then(|key| self.tree.parent(key))
                 .map(|entry| entry.process.as_ref().clone()),
+            file: None,
             remote: hit.remote,
             cookie: None,
             evidence: vec![piece],

@@ -185,7 +185,7 @@ impl<'a> Files<'a> {
 }
 
 /// Opens a handle for reading, if a regular file stands behind it. The time of last access stays where we may keep it.
-pub(super) fn reopen(handle: &OwnedFd) -> io::Result<OwnedFd> {
+pub(crate) fn reopen(handle: &OwnedFd) -> io::Result<OwnedFd> {
     if FileType::from_raw_mode(fstat(handle)?.st_mode) != FileType::RegularFile {
         return Err(io::Error::other("not a regular file"));
     }

@@ -20,6 +20,7 @@ use crate::{
     sockets::{self, State},
 };
 
+pub(crate) use self::files::reopen;
 use self::{files::Files, maps::Maps, memory::Memory};
 
 /// Most bytes of `/proc/PID/maps`: the kernel's limit of 65,530 maps with short paths.

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::head::{About, Class, Confidence, Line, Named};
-use super::objects::{ContainerObject, Device, Endpoint, FindingInfo, ProcessObject, filled};
+use super::objects::{ContainerObject, Device, Endpoint, File, FindingInfo, ProcessObject, filled};
 use super::unmapped::{EvidenceFacts, MiningFacts, ProcessFacts};
 use crate::{Detection, Host, Lang};
 
@@ -39,6 +39,8 @@ struct EvidenceObject<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<ProcessObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<File<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<ContainerObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +104,7 @@ fn subject<'a>(detection: &'a Detection, host: &'a Host) -> EvidenceObject<'a> {
         if detection.rule.starts_with("access.") { (remote, None) } else { (None, remote) };
     EvidenceObject {
         process: process.map(|process| ProcessObject::of(process, detection.parent.as_ref())),
+        file: detection.file.as_deref().map(File::scanned),
         container: process.and_then(|process| process.container.as_ref()).and_then(ContainerObject::of),
         src_endpoint,
         dst_endpoint,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::unmapped::origin_is_deleted;
-use crate::{Attack, Container, Detection, Host, Lang, Process};
+use crate::{Attack, Container, Detection, Host, Lang, Process, Scanned};
 
 const UNKNOWN: &str = "unknown";
 
@@ -104,6 +104,17 @@ pub(super) struct File<'a> {
     uid: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_deleted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hashes: Vec<Fingerprint<'a>>,
+}
+
+#[derive(Serialize)]
+struct Fingerprint<'a> {
+    algorithm_id: u32,
+    algorithm: &'static str,
+    value: &'a str,
 }
 
 #[derive(Serialize)]
@@ -115,7 +126,23 @@ impl<'a> File<'a> {
     /// A file of which the path is known.
     pub(super) fn at(path: &'a str) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default();
-        Self { name, path, type_id: 1, r#type: "Regular File", uid: None, is_deleted: false }
+        Self { name, path, type_id: 1, r#type: "Regular File", uid: None, is_deleted: false, size: None, hashes: Vec::new() }
+    }
+}
+
+impl<'a> File<'a> {
+    /// A file in which rules matched, with its sums.
+    pub(super) fn scanned(scanned: &'a Scanned) -> Self {
+        let sums = [(1, "MD5", scanned.md5.as_str()), (3, "SHA-256", scanned.sha256.as_str())];
+        let hashes = sums.into_iter().filter(|(_, _, value)| !value.is_empty());
+        Self {
+            uid: Some(format!("{}:{}", scanned.file.dev, scanned.file.inode)),
+            size: Some(scanned.size_bytes),
+            hashes: hashes
+                .map(|(algorithm_id, algorithm, value)| Fingerprint { algorithm_id, algorithm, value })
+                .collect(),
+            ..Self::at(&scanned.path)
+        }
     }
 }
 
@@ -178,6 +205,8 @@ impl<'a> File<'a> {
             r#type: "Executable File",
             uid: process.file.map(|file| format!("{}:{}", file.dev, file.inode)),
             is_deleted: origin_is_deleted(process.origin),
+            size: None,
+            hashes: Vec::new(),
         })
     }
 }

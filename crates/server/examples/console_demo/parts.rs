@@ -66,6 +66,7 @@ pub fn detection(said: Said<'_>, at_ms: u64, subject: Option<&Process>, incident
         attacks: said.attacks.iter().map(attack).collect(),
         subject: subject.cloned(),
         parent: None,
+        file: None,
         remote: None,
         cookie: None,
         evidence: Vec::new(),

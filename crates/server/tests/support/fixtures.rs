@@ -74,6 +74,7 @@ pub fn detection(uid: &str, at_ms: u64) -> Detection {
         attacks: Vec::new(),
         subject: Some(process(812)),
         parent: None,
+        file: None,
         remote: Some("203.0.113.9:3333".parse().unwrap()),
         cookie: Some(1),
         evidence: Vec::new(),
