@@ -297,8 +297,11 @@ fn a_request_that_runs_commands_through_a_web_application_behind_nginx_is_named(
 #[test]
 fn a_docker_without_a_password_that_starts_a_container_with_the_root_of_the_host_names_who_asked_it() {
     let _alone = alone();
-    let steps = ["intrusion.container-root-mounted", "persistence.cron-folder"];
+    let steps = ["persistence.cron-line-download", "container.host-file"];
     let story = Attack::prepare("docker").carry_out(&steps);
-    story.goes(&steps).names(&["/etc/cron.d/cache"]);
+    story.goes(&steps).names(&["/host/etc/cron.d/cache", "http://198.51.100.7:8000/run.sh"]);
     story.entry(&["dockerd", "port 2375", SOURCE], Some(SOURCE));
+    let container = &story.incident["actor"]["process"]["container"];
+    assert_eq!(container["runtime"].as_str(), Some("docker"), "{container}");
+    assert_eq!(container["uid"].as_str().map(str::len), Some(64), "{container}");
 }
