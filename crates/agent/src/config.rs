@@ -58,6 +58,8 @@ pub struct Config {
     /// File or folder of rules from elsewhere, in Sigma and YARA, to use beside the bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
+    /// Folder of exceptions; none when empty.
+    pub exceptions: PathBuf,
 }
 
 /// Logs that are read besides those in their usual places.
@@ -95,6 +97,7 @@ impl Default for Config {
             runtime_dir: PathBuf::from("/run/minesweep"),
             content: None,
             rules: None,
+            exceptions: PathBuf::from("/etc/minesweep/exceptions"),
         }
     }
 }

@@ -45,6 +45,14 @@ pub enum AgentError {
         #[source]
         source: minesweep_traffic::pcap::PcapError,
     },
+    /// An exception is refused.
+    #[error("the exception {rule} is refused: {reason}")]
+    Exception {
+        /// Its id, as far as it could be read.
+        rule: String,
+        /// Why, and the remedy.
+        reason: String,
+    },
     /// Rules to test cannot be read.
     #[error("cannot read the rules {path}; give a file or folder of rules", path = path.display())]
     RuleFiles {

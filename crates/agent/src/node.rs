@@ -338,6 +338,7 @@ impl Node {
                 .chain(self.nvidia.count())
                 .chain([self.logs.count()])
                 .collect(),
+            exceptions: self.line.engine().excepted(now_ms()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use minesweep_content::{Bundle, FILE_LIMIT_BYTES, FILES_LIMIT};
 use minesweep_detect::{ListedRule, RefusedRule, RuleLine, Rules};
 
-use crate::{AgentError, Config};
+use crate::{AgentError, Config, node::now_ms};
 
 /// Loads a bundle, the built-in one or that of a folder, compiles its rules, and takes rules from elsewhere beside it.
 /// Of those, what is refused is left out, and said.
@@ -17,8 +17,12 @@ use crate::{AgentError, Config};
 /// # Errors
 /// When a file is unreadable or a rule of the bundle is refused; the error names it.
 pub fn load(config: &Config) -> Result<Arc<Rules>, AgentError> {
+    Ok(Arc::new(crate::exceptions::applied(with_imported(config)?, &config.exceptions, now_ms())))
+}
+
+pub(crate) fn with_imported(config: &Config) -> Result<Rules, AgentError> {
     let bundle = bundle(config.content.as_deref())?;
-    let Some(path) = &config.rules else { return Ok(Arc::new(Rules::compile(bundle.all())?)) };
+    let Some(path) = &config.rules else { return Ok(Rules::compile(bundle.all())?) };
     let files = read(path).map_err(|source| AgentError::RuleFiles { path: path.clone(), source })?;
     let imported = files.texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
     let (rules, refused) = Rules::compile_with(bundle.all(), imported)?;
@@ -28,7 +32,7 @@ pub fn load(config: &Config) -> Result<Arc<Rules>, AgentError> {
     for line in files.refused {
         tracing::warn!(path = line.rule, reason = line.reason, "a file is refused and not used");
     }
-    Ok(Arc::new(rules))
+    Ok(rules)
 }
 
 /// What the rules in use say of themselves.

@@ -131,6 +131,16 @@ pub const RULES: Flag = Flag {
         "与规则包一同使用的 Sigma、YARA 规则文件或目录",
     ),
 };
+/// Exceptions.
+pub const EXCEPTIONS: Flag = Flag {
+    name: "exceptions",
+    value: Some("DIR"),
+    env: Some("MINESWEEP_EXCEPTIONS"),
+    help: (
+        "folder of exceptions (default /etc/minesweep/exceptions)",
+        "例外所在目录（默认 /etc/minesweep/exceptions）",
+    ),
+};
 /// Data folder.
 pub const DATA_DIR: Flag = Flag {
     name: "data-dir",
@@ -247,6 +257,7 @@ fn configuration(entry: &Entry, matches: &ArgMatches) -> Result<Config, Failure>
             "data-dir" => config.data_dir = PathBuf::from(text),
             "runtime-dir" => config.runtime_dir = PathBuf::from(text),
             "content" => config.content = Some(PathBuf::from(text)),
+            "exceptions" => config.exceptions = PathBuf::from(text),
             "rules" => config.rules = Some(PathBuf::from(text)),
             other => return Err(refused(&format!("--{other}"), text, "")),
         }

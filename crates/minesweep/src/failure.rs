@@ -83,6 +83,7 @@ fn agent(error: &AgentError) -> Option<String> {
         AgentError::Capture { path, .. } => {
             format!("{} 既不是 watch --record 的记录，也不是可读取的抓包文件", path.display())
         }
+        AgentError::Exception { rule, reason } => format!("例外 {rule} 被拒绝：{reason}"),
         AgentError::RuleFiles { path, .. } => {
             format!("无法读取规则 {}；请给出规则文件或规则目录", path.display())
         }

@@ -3,6 +3,7 @@
 mod cli;
 mod doctor;
 mod drill;
+mod exceptions;
 mod failure;
 mod journal;
 mod log;
@@ -28,6 +29,7 @@ const COMMANDS: &[cli::Entry] = &[
     doctor::ENTRY,
     replay::ENTRY,
     rules::ENTRY,
+    exceptions::ENTRY,
     drill::ENTRY,
     journal::JOURNAL,
     journal::UNDO,

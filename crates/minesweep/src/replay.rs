@@ -5,7 +5,7 @@ use minesweep_model::Report;
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, Entry, Flag, JSON, PRICE, RULES},
+    cli::{CONTENT, CURRENCY, Context, EXCEPTIONS, Entry, Flag, JSON, PRICE, RULES},
     output::{Form, Printer},
 };
 
@@ -17,7 +17,7 @@ pub const ENTRY: Entry = Entry {
         "用检测引擎回放 watch --record 的记录、Sigma 字段名的 JSON 记录或 pcap 文件",
     ),
     flags: &[FILE, JSON],
-    settings: &[&PRICE, &CURRENCY, &CONTENT, &RULES],
+    settings: &[&PRICE, &CURRENCY, &CONTENT, &RULES, &EXCEPTIONS],
     run,
 };
 

@@ -1,11 +1,13 @@
-//! `minesweep scan`: one look at the live host.
+//! `minesweep scan`: one look at the live host and its files, or at the files of a mounted disk.
 
-use minesweep_agent::scan;
+use std::path::Path;
+
+use minesweep_agent::{FileScan, FileScope, scan_root, scan_with_files};
 use minesweep_model::{Incident, Report, Severity, Text};
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, Entry, JSON, PRICE, RULES, RUNTIME_DIR, SENSOR},
+    cli::{CONTENT, CURRENCY, Context, EXCEPTIONS, Entry, Flag, JSON, PRICE, RULES, RUNTIME_DIR, SENSOR},
     output::{Form, Printer},
     stop::Stop,
 };
@@ -14,16 +16,35 @@ use crate::{
 pub const ENTRY: Entry = Entry {
     name: "scan",
     about: ("Look at this machine once, about ten seconds", "对本机做一次检查，约十秒"),
-    flags: &[JSON],
-    settings: &[&SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &RUNTIME_DIR],
+    flags: &[JSON, FILES, ROOT],
+    settings: &[&SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &EXCEPTIONS, &RUNTIME_DIR],
     run,
+};
+
+const FILES: Flag = Flag {
+    name: "files",
+    value: Some("quick|full"),
+    env: None,
+    help: (
+        "look through files too: quick takes homes, cron, units, web roots and shared folders; full all local disks",
+        "同时检查文件：quick 检查主目录、cron、systemd 单元、网站目录和共享目录；full 检查所有本地磁盘",
+    ),
+};
+const ROOT: Flag = Flag {
+    name: "root",
+    value: Some("DIR"),
+    env: None,
+    help: (
+        "look at the files of a mounted disk instead of this machine; all of them unless --files says quick",
+        "检查已挂载磁盘上的文件而不是本机；除非 --files 为 quick，否则检查全部文件",
+    ),
 };
 
 fn run(context: &Context) -> Result<u8, Failure> {
     let stop = Stop::on_signals()?;
     let form = if context.has("json") { Form::Json } else { Form::Text };
-    eprintln!("{}", context.say("looking at this machine for about ten seconds", "正在检查本机，约需十秒"));
-    let reports = scan(&context.config, &mut || stop.is_set()).map_err(Failure::other)?;
+    let (reports, files) = look(context, &mut || stop.is_set())?;
+    eprintln!("{}", files_text(&files).of(context.lang));
     let mut printer = Printer::new(form, context.lang, &context.config.currency);
     for report in &reports {
         if !printer.print(report)? {
@@ -38,6 +59,59 @@ fn run(context: &Context) -> Result<u8, Failure> {
     }
     tracing::info!(incidents, "scan ended");
     Ok(u8::from(is_bad))
+}
+
+/// What is asked for: a mounted disk, or this machine.
+fn look(context: &Context, is_over: &mut dyn FnMut() -> bool) -> Result<(Vec<Report>, FileScan), Failure> {
+    let scope = scope(context.value(FILES.name))?;
+    if let Some(root) = context.path(ROOT.name) {
+        eprintln!("{}", context.say("looking at the files of the disk", "正在检查磁盘上的文件"));
+        let scope = scope.unwrap_or(FileScope::Full);
+        return scan_root(&context.config, scope, Path::new(&root), is_over).map_err(Failure::other);
+    }
+    match scope {
+        None => eprintln!(
+            "{}",
+            context.say("looking at this machine for about ten seconds", "正在检查本机，约需十秒")
+        ),
+        Some(_) => {
+            eprintln!("{}", context.say("looking at this machine and its files", "正在检查本机及其文件"))
+        }
+    }
+    scan_with_files(&context.config, scope.unwrap_or(FileScope::Live), is_over).map_err(Failure::other)
+}
+
+fn scope(value: Option<&str>) -> Result<Option<FileScope>, Failure> {
+    match value {
+        None => Ok(None),
+        Some("quick") => Ok(Some(FileScope::Quick)),
+        Some("full") => Ok(Some(FileScope::Full)),
+        Some(other) => Err(Failure::usage(
+            format!("--files does not take {other:?}; it takes quick, full"),
+            format!("--files 不接受 {other:?}；可以是 quick、full"),
+        )),
+    }
+}
+
+/// How much was read, and what was not.
+fn files_text(files: &FileScan) -> Text {
+    let FileScan { read, read_bytes, cut, untold, walk, .. } = files;
+    let (mib, unread) = (read_bytes >> 20, walk.unread + walk.beyond);
+    let mut text = Text::new(
+        format!(
+            "{read} files read, {mib} MiB; {cut} of them not to the end, {unread} names could not be read"
+        ),
+        format!("已读取 {read} 个文件，{mib} MiB；其中 {cut} 个未读完，{unread} 个名称无法读取"),
+    );
+    if *untold > 0 {
+        text.en.push_str(&format!("; {untold} more files match and are not listed"));
+        text.zh.push_str(&format!("；另有 {untold} 个符合规则的文件未列出"));
+    }
+    if files.is_ended_early {
+        text.en.push_str("; ended before all files were read");
+        text.zh.push_str("；在读完所有文件之前结束");
+    }
+    text
 }
 
 fn incident(report: &Report) -> Option<&Incident> {

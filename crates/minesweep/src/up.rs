@@ -14,7 +14,10 @@ use tokio::{
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, DATA_DIR, Entry, LISTEN, MODE, PRICE, RULES, RUNTIME_DIR, SENSOR},
+    cli::{
+        CONTENT, CURRENCY, Context, DATA_DIR, EXCEPTIONS, Entry, LISTEN, MODE, PRICE, RULES, RUNTIME_DIR,
+        SENSOR,
+    },
     stop::Stop,
 };
 
@@ -26,7 +29,18 @@ pub const ENTRY: Entry = Entry {
         "在本机启动代理、服务器和控制台，并输出地址和一次性登录链接",
     ),
     flags: &[],
-    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &LISTEN, &CONTENT, &RULES, &DATA_DIR, &RUNTIME_DIR],
+    settings: &[
+        &MODE,
+        &SENSOR,
+        &PRICE,
+        &CURRENCY,
+        &LISTEN,
+        &CONTENT,
+        &RULES,
+        &EXCEPTIONS,
+        &DATA_DIR,
+        &RUNTIME_DIR,
+    ],
     run,
 };
 

@@ -6,7 +6,10 @@ use minesweep_agent::Node;
 
 use crate::{
     Failure,
-    cli::{CONTENT, CURRENCY, Context, DATA_DIR, Entry, Flag, JSON, MODE, PRICE, RULES, RUNTIME_DIR, SENSOR},
+    cli::{
+        CONTENT, CURRENCY, Context, DATA_DIR, EXCEPTIONS, Entry, Flag, JSON, MODE, PRICE, RULES, RUNTIME_DIR,
+        SENSOR,
+    },
     output::{Form, Printer},
     stop::Stop,
 };
@@ -16,7 +19,7 @@ pub const ENTRY: Entry = Entry {
     name: "watch",
     about: ("Watch this machine and print findings as they happen", "监视本机，实时输出发现"),
     flags: &[JSON, FOR, RECORD],
-    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &DATA_DIR, &RUNTIME_DIR],
+    settings: &[&MODE, &SENSOR, &PRICE, &CURRENCY, &CONTENT, &RULES, &EXCEPTIONS, &DATA_DIR, &RUNTIME_DIR],
     run,
 };
 

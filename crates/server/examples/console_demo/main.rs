@@ -205,5 +205,6 @@ fn load(at_ms: u64, is_empty: bool) -> Load {
             count("bytes", 40_118, 0),
             count("rounding", 1_204_551, 0),
         ],
+        exceptions: Vec::new(),
     }
 }
