@@ -6,18 +6,20 @@
 use std::{
     collections::VecDeque,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use minesweep_detect::{Losses, Output};
+use minesweep_detect::{Losses, Output, Rules};
 use minesweep_host::{Source, cpu, facts, gpu, hiding::Hunt, logs, memory, nvml, proc};
 use minesweep_model::{
-    Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Text, What,
+    Blind, Event, GpuUse, HookCount, Host, Load, Mode, ProcessCpu, ProcessKey, Report, Scanned, Text, What,
 };
 use minesweep_respond::{Leftover, Options, Responder};
 
 use crate::{
-    AgentError, Config, hunt::Hunts, looks::Looks, own::OwnUse, recording::Recorder, sensor, timer::Timer,
+    AgentError, Config, files::WatchedFiles, hunt::Hunts, looks::Looks, own::OwnUse, recording::Recorder,
+    sensor, timer::Timer,
 };
 
 /// CPU time of processes is read this often.
@@ -48,6 +50,8 @@ pub struct Node {
     gpu: gpu::Sampler,
     nvidia: nvml::Feed,
     looks: Looks,
+    files: WatchedFiles,
+    rules: Arc<Rules>,
     hunts: Hunts,
     responder: Option<Responder>,
     recorder: Option<Recorder>,
@@ -86,6 +90,8 @@ impl Node {
             gpu: gpu::Sampler::default(),
             logs: log_reader(config),
             nvidia: nvml::Feed::new(&config.runtime_dir),
+            rules: rules.clone(),
+            files: WatchedFiles::start(rules.clone())?,
             looks: Looks::start(rules)?,
             hunts: Hunts::start(Instant::now())?,
             responder,
@@ -194,6 +200,16 @@ impl Node {
         self.hunts.is_pending()
     }
 
+    /// The compiled rules.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.clone()
+    }
+
+    /// Passes files in which rules matched through the line, with the next round.
+    pub(crate) fn take_files(&mut self, scanned: Vec<Scanned>) {
+        self.queue.extend(scanned.into_iter().map(|scanned| event(What::Scanned(Box::new(scanned)))));
+    }
+
     /// What runs already goes into the line first.
     fn survey(&mut self) -> Result<(), AgentError> {
         let unreadable = |source| AgentError::System { what: "/proc", source };
@@ -250,6 +266,8 @@ impl Node {
         while self.logs.read(&mut lines) && lines.len() < logs::LINES_AT_ONCE {}
         self.queue.extend(lines.into_iter().map(|line| event(What::Log(Box::new(line)))));
         self.queue.extend(self.looks.ended().into_iter().map(|looked| event(What::Looked(Box::new(looked)))));
+        let matched = self.files.matched(Instant::now());
+        self.take_files(matched);
         self.queue.extend(self.hunts.ended(Instant::now()));
         Ok(())
     }
@@ -263,6 +281,7 @@ impl Node {
             if let What::Host(host) = &event.what {
                 sink(Report::Host(host.clone()));
             }
+            self.files.note(&event, Instant::now());
             for output in self.line.absorb(&event) {
                 self.answer(&output);
                 self.tell(output, sink);
@@ -336,7 +355,7 @@ impl Node {
                 .counts()
                 .into_iter()
                 .chain(self.nvidia.count())
-                .chain([self.logs.count()])
+                .chain([self.logs.count(), self.files.count()])
                 .collect(),
             exceptions: self.line.engine().excepted(now_ms()),
         }
@@ -345,11 +364,12 @@ impl Node {
     /// The last events and looks, then the end.
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), AgentError> {
         self.sample();
+        self.files.hasten(Instant::now());
         let until = Instant::now() + LAST_LOOKS;
         loop {
             self.gather(Duration::ZERO)?;
             self.drain(sink)?;
-            let is_pending = self.looks.pending() > 0 || self.hunts.is_pending();
+            let is_pending = self.looks.pending() > 0 || self.hunts.is_pending() || self.files.pending() > 0;
             if !is_pending || Instant::now() >= until {
                 break;
             }

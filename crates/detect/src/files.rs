@@ -122,6 +122,13 @@ pub fn search(reader: &mut dyn Read, rules: &FileRules, limits: &FileLimits) -> 
     (found, opened)
 }
 
+/// A file that begins like this may hold a program, a script, a package or a configuration. The rest (logs, data bases,
+/// media) is not worth reading each time it is written.
+pub fn is_telling(head: &[u8]) -> bool {
+    let text = head.trim_ascii_start();
+    kind::Kind::of(head) != kind::Kind::Plain || head.starts_with(b"\x7fELF") || text.starts_with(b"{")
+}
+
 /// MD5 and SHA-256, hexadecimal: what reports and lists name a file by.
 ///
 /// # Errors

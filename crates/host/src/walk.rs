@@ -359,5 +359,6 @@ fn is_entered(folder: &OwnedFd, is_mount: bool) -> bool {
     let Ok(stat) = fstatfs(folder) else { return false };
     #[expect(clippy::cast_sign_loss, reason = "a magic number of 32 bits")]
     let magic = stat.f_type as u64 & 0xffff_ffff;
-    !NO_FILES.contains(&magic) && !(is_mount && ELSEWHERE.contains(&magic))
+    let is_apart = NO_FILES.contains(&magic) || (is_mount && ELSEWHERE.contains(&magic));
+    !is_apart
 }

@@ -84,7 +84,11 @@ impl Printer {
 /// One detection: severity, rule and process, then why.
 fn detection_text(detection: &Detection, lang: Lang) -> String {
     let severity = severity_word(detection.severity, lang);
-    let who = detection.subject.as_ref().map(|process| process_text(process, lang)).unwrap_or_default();
+    let who = match (&detection.subject, &detection.file) {
+        (Some(process), _) => process_text(process, lang),
+        (None, Some(file)) => clean(&file.path),
+        (None, None) => String::new(),
+    };
     format!(
         "{} {severity:<8} {}  {}\n         {who}\n         {}\n",
         clock(detection.at_ms),
