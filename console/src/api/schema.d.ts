@@ -265,6 +265,7 @@ export interface components {
             cookie?: number | null;
             /** @description What it rests on; the first is the trigger. */
             evidence: components["schemas"]["Evidence"][];
+            file?: null | components["schemas"]["Scanned"];
             /** @description Incident it belongs to, when one is open. */
             incident?: string | null;
             /** @description What is known of the mining so far. */
@@ -322,6 +323,34 @@ export interface components {
              */
             weight: number;
         };
+        /** @description An exception and what it hid. */
+        ExceptionCount: {
+            /**
+             * Format: int64
+             * @description From when on it hides nothing, Unix milliseconds.
+             */
+            expires_ms: number;
+            /**
+             * Format: int64
+             * @description How often it hid something.
+             */
+            hidden: number;
+            /** @description Its id. */
+            id: string;
+            /** @description It hides nothing any more. */
+            is_expired: boolean;
+            /**
+             * Format: int64
+             * @description When last, Unix milliseconds.
+             */
+            last_ms?: number | null;
+            /** @description Who answers for it. */
+            owner: string;
+            /** @description Ids of the rules it is for. */
+            rules: string[];
+            /** @description What it is. */
+            title: string;
+        };
         /** @description A file on this machine, whatever its name. `dev` is in the form of `stat` (`makedev`). */
         FileId: {
             /**
@@ -334,6 +363,13 @@ export interface components {
              * @description Inode number.
              */
             inode: number;
+        };
+        /** @description A rule that matched, and where in the file. */
+        FileRuleMatch: {
+            /** @description Member of the archive, layers joined by `!`; empty for the file itself. */
+            member?: string;
+            /** @description Rule id. */
+            rule: string;
         };
         /** @description What kind of thing lies at a path. */
         Form: "file" | {
@@ -594,6 +630,8 @@ export interface components {
              * @description Logical processors.
              */
             cpus: number;
+            /** @description Every exception, and what it hid since the agent started: nothing is hidden in silence. */
+            exceptions?: components["schemas"]["ExceptionCount"][];
             /** @description What the agent may do. */
             mode: components["schemas"]["Mode"];
         };
@@ -698,6 +736,11 @@ export interface components {
          */
         Mode: "observe" | "block" | "strict";
         /**
+         * @description Why a file was looked into.
+         * @enum {string}
+         */
+        Occasion: "scan" | "written" | "run";
+        /**
          * @description Where the executable's bytes come from.
          * @enum {string}
          */
@@ -724,7 +767,7 @@ export interface components {
             target: components["schemas"]["Process"];
         };
         /** @description How a step ended. */
-        OutcomeState: "done" | "already" | "gone" | {
+        OutcomeState: "planned" | "done" | "already" | "gone" | {
             /** @description Not done. */
             failed: string;
         };
@@ -925,7 +968,7 @@ export interface components {
             unmount: {
                 /**
                  * Format: int64
-                 * @description Id in mountinfo.
+                 * @description Id in mountinfo; 0 for the one on top, whatever its id.
                  */
                 id: number;
                 /** @description Mount point. */
@@ -984,6 +1027,27 @@ export interface components {
              * @description Effective user id.
              */
             uid: number;
+        };
+        /** @description A file in which rules matched. Text is lossy UTF-8. */
+        Scanned: {
+            /** @description The file itself. */
+            file: components["schemas"]["FileId"];
+            /** @description Rules that matched, at most 32. */
+            matches: components["schemas"]["FileRuleMatch"][];
+            /** @description MD5, hexadecimal; empty when the file changed while it was read. */
+            md5: string;
+            /** @description Why it was looked into. */
+            occasion: components["schemas"]["Occasion"];
+            /** @description The file, at most 4 KiB; below the root that was asked for. */
+            path: string;
+            process?: null | components["schemas"]["ProcessKey"];
+            /** @description SHA-256, hexadecimal; empty as above. */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Its length.
+             */
+            size_bytes: number;
         };
         /** @description A session that is valid. */
         SessionView: {

@@ -333,6 +333,7 @@ export const en = {
   outcome: {
     done: "done",
     already: "was so already",
+    planned: "planned, not done yet",
     gone: "not done: the process was gone or had changed",
     failed: "failed: {{why}}",
   },

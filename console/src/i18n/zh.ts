@@ -318,6 +318,7 @@ export const zh = {
   outcome: {
     done: "已完成",
     already: "原本如此",
+    planned: "已计划，尚未执行",
     gone: "未执行：进程已消失或已改变",
     failed: "失败：{{why}}",
   },
