@@ -84,3 +84,6 @@ RECORDS = (
     {"category": "file_event", "TargetFilename": "/etc/ld.so.preload", "AncestorImages": ["/bin/sh", None, {"a": 1.5}]},
 )
 (HERE / "corpus/sigma_record/lines").write_text("\n".join(json.dumps(record) for record in RECORDS))
+(HERE / "corpus/files").mkdir(parents=True, exist_ok=True)
+for path in sorted((HERE.parent / "crates/detect/tests/files").iterdir()):
+    (HERE / "corpus/files" / path.name).write_bytes(path.read_bytes())
