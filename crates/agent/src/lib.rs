@@ -4,6 +4,7 @@
 //! it. This crate only joins them; it has no opinion of its own and starts no program.
 
 mod changes;
+mod clean;
 mod config;
 mod doctor;
 mod error;
@@ -22,7 +23,8 @@ mod sensor;
 mod timer;
 mod words;
 
-pub use changes::{CannotUndo, Change, changes, undo};
+pub use changes::{CannotUndo, Change, changes, restore, undo};
+pub use clean::{Cleaned, Findings, apply, findings, findings_offline, planned};
 pub use config::{Config, ConfigError, DEFAULT_PATH, LogFile, Logs, SensorChoice};
 pub use doctor::{Check, CheckState, doctor};
 pub use error::AgentError;

@@ -1,5 +1,7 @@
 //! The binary: one file a subcommand, no logic.
 
+mod certificate;
+mod clean;
 mod cli;
 mod doctor;
 mod drill;
@@ -9,6 +11,7 @@ mod journal;
 mod log;
 mod output;
 mod parser;
+mod quarantine;
 mod replay;
 mod rules;
 mod scan;
@@ -26,11 +29,13 @@ const COMMANDS: &[cli::Entry] = &[
     up::ENTRY,
     watch::ENTRY,
     scan::ENTRY,
+    clean::ENTRY,
     doctor::ENTRY,
     replay::ENTRY,
     rules::ENTRY,
     exceptions::ENTRY,
     drill::ENTRY,
+    quarantine::ENTRY,
     journal::JOURNAL,
     journal::UNDO,
 ];

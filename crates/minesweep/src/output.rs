@@ -306,7 +306,7 @@ pub fn day(at_ms: u64) -> String {
 }
 
 /// Time of day, UTC.
-fn clock(at_ms: u64) -> String {
+pub fn clock(at_ms: u64) -> String {
     let seconds = at_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
