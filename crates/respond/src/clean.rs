@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::{
     disk::Disk,
-    journal::{Entry, EntryState, Intent, Target},
+    journal::{Entry, EntryState, Intent, Inverse, Target},
     remedy::{Bench, disk_action, was_made},
     responder::{RespondError, Responder, note, told},
     store::{Item, QuarantineError, Store, Stored},
@@ -48,6 +48,45 @@ impl Responder {
         let mut cleaning = Cleaning { responder: self, disk, store, set };
         cleaning.settle(now_ms)?;
         Ok(cleaning)
+    }
+
+    /// Puts an item of the quarantine back: the undo of the change that took it, or, once that is over, a change of its
+    /// own.
+    ///
+    /// # Errors
+    /// When there is no such item, or the journal cannot be written.
+    pub fn restore(&mut self, item: u64, now_ms: u64) -> Result<Outcome, RespondError> {
+        let stored = Store::open(&self.data_dir)?.item(item)?;
+        let remedy = Remedy::Restore { item, path: stored.path };
+        let root = Bytes(stored.root.as_os_str().as_bytes().to_vec());
+        let action = Action::Disk { root, remedy: Box::new(remedy.clone()) };
+        let entries = self.journal.entries(SETTLED_LIMIT)?;
+        let took = |entry: &&Entry| {
+            entry.state.is_open() && matches!(&entry.inverse, Inverse::Action(back) if *back == action)
+        };
+        if let Some(took) = entries.iter().rev().find(took) {
+            let outcome = self.take_back(took, now_ms)?;
+            self.settle_folders(std::slice::from_ref(&outcome));
+            return Ok(outcome);
+        }
+        let target = subject(&remedy);
+        let cause = format!("quarantine restore {item}");
+        let intent = Intent {
+            action: action.clone(),
+            inverse: Inverse::None("putting back is itself an undo".to_owned()),
+            target: Target { key: target.key, exe: target.exe.clone(), file: None },
+        };
+        let ids = self.journal.plan(now_ms, &cause, &[intent])?;
+        let entry = ids.first().copied().unwrap_or_default();
+        let state = self.put_back(&action);
+        let (how, why) = match &state {
+            OutcomeState::Failed(why) => (EntryState::Failed, why.as_str()),
+            OutcomeState::Done | OutcomeState::Already | OutcomeState::Gone | OutcomeState::Planned => {
+                (EntryState::Closed, "")
+            }
+        };
+        self.journal.note(now_ms, &[note(entry, how, why)])?;
+        Ok(Outcome { entry, at_ms: now_ms, cause, target, action, state })
     }
 
     /// The set of a run that did not end.

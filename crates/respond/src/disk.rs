@@ -101,6 +101,12 @@ impl Disk {
         catch_in(folder, name, path)
     }
 
+    /// Holds what has `name` in the folder of a path.
+    pub(crate) fn catch_beside(&self, path: &[u8], name: &[u8]) -> Result<Caught, NotDone> {
+        let (folder, _) = self.parent(path)?;
+        catch_in(folder, name, path)
+    }
+
     /// Holds what lies at a place, when it is still what was judged.
     pub(crate) fn catch_judged(&self, place: &Place) -> Result<Caught, NotDone> {
         let caught = self.catch(&place.path.0)?;

@@ -19,6 +19,7 @@ mod remedy;
 mod responder;
 mod store;
 mod target;
+mod units;
 mod work;
 
 pub use clean::{Cleaning, export, quarantine};

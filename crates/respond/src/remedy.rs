@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
 };
 
 use minesweep_model::{
@@ -31,6 +32,7 @@ use crate::{
     mounts::{Mount, mount},
     store::{Item, Store, Taking},
     target::NotDone,
+    units::Manager,
 };
 
 /// A change that is ready: its inverse is known, and what it takes away lies in the store.
@@ -51,6 +53,9 @@ enum Aim {
     Flags(Caught, u32),
     Unmount(Mount),
     Restore(Box<Item>),
+    Stop(Manager, String),
+    Start(Manager, String),
+    Reload(Manager),
 }
 
 /// Where changes are made, and where what they take goes.
@@ -79,9 +84,15 @@ impl Bench<'_> {
                 let aim = Aim::Restore(Box::new(self.store.item(*item)?));
                 Ok(Ready { aim, inverse: Inverse::None("putting back is itself an undo".to_owned()) })
             }
-            Remedy::StopUnit { .. } | Remedy::StartUnit { .. } | Remedy::ReloadUnits => {
-                Err(NotDone::Refused("units are changed by the service manager, not on the disk".to_owned()))
-            }
+            Remedy::StopUnit { unit } => self.ready_to_stop(unit),
+            Remedy::StartUnit { unit } => self.ready_to_start(unit),
+            Remedy::ReloadUnits => Ok(match self.manager()? {
+                Some(manager) => {
+                    let why = "files were only read again".to_owned();
+                    Ready { aim: Aim::Reload(manager), inverse: Inverse::None(why) }
+                }
+                None => Ready { aim: Aim::Already, inverse: Inverse::None(NO_MANAGER.to_owned()) },
+            }),
         }
     }
 
@@ -107,6 +118,9 @@ impl Bench<'_> {
                     .map_err(|failed| refused("unmount", &mount.point, failed))?;
             }
             Aim::Restore(item) => return self.restore(&item),
+            Aim::Stop(mut manager, unit) => manager.stop(&unit)?,
+            Aim::Start(mut manager, unit) => manager.start(&unit)?,
+            Aim::Reload(mut manager) => manager.reload()?,
         }
         Ok(true)
     }
@@ -160,6 +174,33 @@ impl Bench<'_> {
         Ok(Ready { aim: Aim::Flags(caught, flags), inverse: Inverse::Action(inverse) })
     }
 
+    fn ready_to_stop(&self, unit: &str) -> Result<Ready, NotDone> {
+        let Some(mut manager) = self.manager()? else {
+            return Ok(Ready { aim: Aim::Already, inverse: Inverse::None(NO_MANAGER.to_owned()) });
+        };
+        if !manager.is_active(unit)? {
+            return Ok(Ready { aim: Aim::Already, inverse: nothing() });
+        }
+        let inverse = disk_action(self.disk, Remedy::StartUnit { unit: unit.to_owned() });
+        Ok(Ready { aim: Aim::Stop(manager, unit.to_owned()), inverse: Inverse::Action(inverse) })
+    }
+
+    fn ready_to_start(&self, unit: &str) -> Result<Ready, NotDone> {
+        let Some(mut manager) = self.manager()? else {
+            return Err(NotDone::Refused(format!("{NO_MANAGER}, so {unit} is not started")));
+        };
+        if manager.is_active(unit)? {
+            return Ok(Ready { aim: Aim::Already, inverse: nothing() });
+        }
+        let inverse = disk_action(self.disk, Remedy::StopUnit { unit: unit.to_owned() });
+        Ok(Ready { aim: Aim::Start(manager, unit.to_owned()), inverse: Inverse::Action(inverse) })
+    }
+
+    /// The service manager of this disk; the one that runs is not that of a mounted disk.
+    fn manager(&self) -> Result<Option<Manager>, NotDone> {
+        manager_of(self.disk)
+    }
+
     fn keep(&self, caught: &Caught, path: &Bytes, left: &str, judged: &str) -> Result<Item, NotDone> {
         let taking = Taking { root: &self.disk.root, path: &path.0, at_ms: self.now_ms, left };
         self.store.take(caught, &taking, judged)
@@ -196,6 +237,7 @@ impl Bench<'_> {
             }
         }
         let (folder, name) = self.disk.parent(&item.path.0)?;
+        clear_copy(&folder, item)?;
         let put = Put { folder: &folder, name, item, traits: &item.traits };
         match &item.form {
             Form::File => {
@@ -235,6 +277,14 @@ pub(crate) fn was_made(
                 mount(*id, &point.0).map_err(|failed| refused_io("read the mounts at", &point.0, &failed))?;
             Ok(found.is_none())
         }
+        (Remedy::StopUnit { unit }, _) => match manager_of(disk)? {
+            Some(mut manager) => Ok(!manager.is_active(unit)?),
+            None => Ok(true),
+        },
+        (Remedy::StartUnit { unit }, _) => match manager_of(disk)? {
+            Some(mut manager) => manager.is_active(unit),
+            None => Ok(false),
+        },
         (_, Inverse::Action(Action::Disk { remedy, .. })) => {
             let Remedy::Restore { item, .. } = **remedy else { return Ok(false) };
             let item = store.item(item)?;
@@ -253,21 +303,54 @@ pub(crate) fn was_made(
     }
 }
 
-/// Takes away what a run that was killed left beside a place. The store has its content.
+/// Takes away the half of a copy that an undo left when it was killed. Its name is new with each item.
+fn clear_copy(folder: &OwnedFd, item: &Item) -> Result<(), NotDone> {
+    match unlinkat(folder, aside(item).as_str(), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
+        Err(failed) => Err(refused("clear what was left beside", &item.path.0, failed)),
+    }
+}
+
+/// Takes away what a run that was killed left beside a place: its own copy, or the file that the store has. Anything
+/// else was exchanged for that one in the moment of the kill, and goes back.
 fn sweep(disk: &Disk, item: &Item) -> Result<(), NotDone> {
-    let (folder, _) = match disk.parent(&item.path.0) {
+    let path = &item.path.0;
+    let (folder, name) = match disk.parent(path) {
         Ok(found) => found,
         Err(NotDone::Gone) => return Ok(()),
         Err(refused) => return Err(refused),
     };
-    let name = aside(item);
-    for flags in [AtFlags::empty(), AtFlags::REMOVEDIR] {
-        match unlinkat(&folder, name.as_str(), flags) {
-            Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::NOTDIR) => {}
-            Err(failed) => return Err(refused("clear what was left beside", &item.path.0, failed)),
+    let (aside, name) = (aside(item), OsStr::from_bytes(name));
+    let left = match disk.catch_beside(path, aside.as_bytes()) {
+        Ok(left) => left,
+        Err(NotDone::Gone) => return Ok(()),
+        Err(refused) => return Err(refused),
+    };
+    let placed = match disk.catch(path) {
+        Ok(there) => there.sha256(path)? == item.left && !item.left.is_empty(),
+        Err(NotDone::Gone) => false,
+        Err(refused) => return Err(refused),
+    };
+    let is_kept = left.form == item.form && left.sha256(path)? == item.sha256;
+    // A copy of ours is under this name only where something is put in place of another.
+    let is_copy = !item.left.is_empty() && !placed;
+    if !is_kept && !is_copy {
+        let flags = if placed { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        renameat_with(&folder, aside.as_str(), &folder, name, flags)
+            .map_err(|why| refused("put back", path, why))?;
+        if !placed {
+            return Ok(());
         }
     }
-    Ok(())
+    let flags = if left.form == Form::Folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match unlinkat(&folder, aside.as_str(), flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(failed) => Err(refused("clear what was left beside", path, failed)),
+    }
+}
+
+fn manager_of(disk: &Disk) -> Result<Option<Manager>, NotDone> {
+    if disk.root == Path::new("/") { Manager::connect() } else { Ok(None) }
 }
 
 /// The action of the journal for a change on a disk.
@@ -481,6 +564,8 @@ fn times(traits: &Traits) -> Timestamps {
     Timestamps { last_access: spec(traits.accessed), last_modification: spec(traits.modified) }
 }
 
+/// Why a unit is neither stopped nor started.
+const NO_MANAGER: &str = "no service manager runs here";
 /// Marks times that are left as the kernel set them.
 const NOW: (i64, i64) = (i64::MIN, 0);
 /// Flags that `chattr` can set on any of the common file systems: s u c S i a d A j t D P T.

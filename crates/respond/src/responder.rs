@@ -415,7 +415,7 @@ impl Responder {
     }
 
     /// Carries out the inverse of an entry.
-    fn take_back(&mut self, entry: &Entry, now_ms: u64) -> Result<Outcome, RespondError> {
+    pub(crate) fn take_back(&mut self, entry: &Entry, now_ms: u64) -> Result<Outcome, RespondError> {
         let Inverse::Action(inverse) = &entry.inverse else { return Err(RespondError::NothingToUndo) };
         let state = if !entry.state.is_open() {
             OutcomeState::Already

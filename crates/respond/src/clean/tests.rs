@@ -370,3 +370,138 @@ fn a_run_that_was_killed_at_any_stage_is_taken_up_in_the_same_set() {
         assert_eq!(ground.picture(), before, "stage {stage}");
     }
 }
+
+#[test]
+fn a_half_copy_of_a_killed_undo_does_not_stop_the_next_undo() {
+    let ground = Ground::new();
+    ground.write("/tmp/bad", b"whole content", 0o755);
+    let before = ground.picture();
+    let place = ground.place(b"/tmp/bad");
+    ground.apply(vec![take(place.clone())]);
+    let aside = format!("tmp/.minesweep-1-{}", place.sha256.get(..12).unwrap());
+    fs::write(ground.root().join(aside), b"whole").unwrap();
+    assert_eq!(ground.undo(), vec![OutcomeState::Done]);
+    assert_eq!(ground.picture(), before);
+}
+
+#[test]
+fn a_stranger_that_a_killed_run_moved_aside_goes_back_to_its_place() {
+    let ground = Ground::new();
+    ground.write("/tmp/bad", b"bad", 0o755);
+    let disk = Disk::open(&ground.root()).unwrap();
+    let store = Store::open(&ground.held.path().join("data")).unwrap();
+    let bench = Bench { disk: &disk, store: &store, now_ms: 1 };
+    let place = ground.place(b"/tmp/bad");
+    let ready = bench.ready(&take(place.clone())).unwrap();
+    // Exchanged for another file just before the run moved it aside and was killed.
+    fs::remove_file(ground.root().join("tmp/bad")).unwrap();
+    let aside = format!("tmp/.minesweep-1-{}", place.sha256.get(..12).unwrap());
+    fs::write(ground.root().join(&aside), b"precious").unwrap();
+    assert_eq!(was_made(&disk, &store, &take(place), &ready.inverse), Ok(false));
+    assert_eq!(fs::read(ground.root().join("tmp/bad")).unwrap(), b"precious");
+    assert!(!ground.root().join(aside).exists());
+}
+
+#[test]
+fn hostile_names_and_the_other_names_of_a_hard_link_do_no_harm() {
+    let ground = Ground::new();
+    ground.write("/tmp/keep", b"shared", 0o644);
+    let folder = ground.root().join("tmp");
+    let names: [Vec<u8>; 4] =
+        [vec![b'n'; 255], b"\xff\xfe\x80".to_vec(), b"-rf ; \x1b]0;x\x07\n".to_vec(), b"..x".to_vec()];
+    for name in &names {
+        fs::write(folder.join(std::ffi::OsStr::from_bytes(name)), name).unwrap();
+    }
+    fs::hard_link(folder.join("keep"), folder.join("alias")).unwrap();
+    let before = ground.picture();
+    let mut remedies: Vec<Remedy> =
+        names.iter().map(|name| take(ground.place(&[b"/tmp/", name.as_slice()].concat()))).collect();
+    remedies.push(take(ground.place(b"/tmp/alias")));
+    assert_eq!(ground.apply(remedies), vec![OutcomeState::Done; 5]);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(fs::metadata(folder.join("keep")).unwrap().len(), 6);
+    assert_eq!(ground.undo(), vec![OutcomeState::Done; 5]);
+    assert_eq!(ground.picture(), before);
+}
+
+#[test]
+fn units_of_a_mounted_disk_are_not_asked_of_the_manager_that_runs() {
+    let ground = Ground::new();
+    let stop = Remedy::StopUnit { unit: "cron.service".to_owned() };
+    assert_eq!(ground.apply(vec![stop, Remedy::ReloadUnits]), vec![OutcomeState::Already; 2]);
+    let start = Remedy::StartUnit { unit: "cron.service".to_owned() };
+    let [OutcomeState::Failed(why)] = &ground.apply(vec![start])[..] else { panic!("it was started") };
+    assert!(why.contains("no service manager runs here"), "{why}");
+}
+
+#[test]
+fn an_item_is_put_back_by_its_number_and_undo_has_nothing_left_of_it() {
+    let ground = Ground::new();
+    ground.write("/tmp/one", b"one", 0o711);
+    ground.write("/tmp/two", b"two", 0o755);
+    let before = ground.picture();
+    ground.apply(vec![take(ground.place(b"/tmp/one")), take(ground.place(b"/tmp/two"))]);
+    let mut responder = ground.responder();
+    assert_eq!(responder.restore(1, 2).unwrap().state, OutcomeState::Done);
+    assert!(matches!(responder.restore(9, 2), Err(RespondError::Store(QuarantineError::NoSuchItem(9)))));
+    drop(responder);
+    assert!(ground.root().join("tmp/one").exists() && !ground.root().join("tmp/two").exists());
+    assert_eq!(ground.undo(), vec![OutcomeState::Done], "only the second is left");
+    assert_eq!(ground.picture(), before);
+    fs::remove_file(ground.root().join("tmp/two")).unwrap();
+    assert_eq!(ground.responder().restore(2, 3).unwrap().state, OutcomeState::Done);
+    assert_eq!(ground.picture(), before);
+}
+
+/// Random trees and random changes of them: undo gives back the tree.
+#[test]
+fn after_any_changes_undo_gives_back_the_same_tree() {
+    let mut dice = 0x2545_f491_4f6c_dd1d_u64;
+    let mut roll = |sides: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % sides
+    };
+    for _ in 0..12 {
+        let ground = Ground::new();
+        let mut paths = Vec::new();
+        for at in 0..8 {
+            let path = format!("/d{}/e{}/f{at}", roll(3), roll(2));
+            let text: String = (0..roll(9)).map(|line| format!("line {line} of {at}\n")).collect();
+            let file = ground.write(&path, text.as_bytes(), 0o600 | u32::try_from(roll(0o200)).unwrap());
+            if roll(2) == 0 {
+                setxattr(&file, "user.x", text.as_bytes(), XattrFlags::empty()).unwrap();
+            }
+            paths.push(path);
+        }
+        let before = ground.picture();
+        let mut remedies = Vec::new();
+        for path in &paths {
+            let place = ground.place(path.as_bytes());
+            match roll(4) {
+                0 => {}
+                1 => remedies.push(take(place)),
+                2 => {
+                    let at = path.rsplit('f').next().unwrap();
+                    let lines = vec![line(2, &format!("line 1 of {at}"))];
+                    remedies.push(Remedy::DropLines { place, lines });
+                }
+                _ => {
+                    let from = ground.place(paths.first().unwrap().as_bytes());
+                    remedies.push(Remedy::Replace { place, from });
+                }
+            }
+        }
+        let states = ground.apply(remedies);
+        assert!(!states.iter().any(|state| matches!(state, OutcomeState::Failed(_))), "{states:?}");
+        if states.contains(&OutcomeState::Done) {
+            let undone = ground.undo();
+            assert!(
+                undone.iter().all(|state| matches!(state, OutcomeState::Done | OutcomeState::Already)),
+                "{undone:?}"
+            );
+        }
+        assert_eq!(ground.picture(), before);
+    }
+}
