@@ -5,7 +5,7 @@ use std::io;
 use minesweep_host::{
     ProcSensor, SensorError, Source,
     bpf::{self, BpfSensor, Options, Task},
-    hidden,
+    hidden, proc,
 };
 use minesweep_model::{Event, Process, ProcessKey, What};
 
@@ -16,6 +16,8 @@ pub fn start(choice: SensorChoice) -> Result<Box<dyn Source>, AgentError> {
     match choice {
         SensorChoice::Bpf => Ok(Box::new(BpfSensor::start(Options::default())?)),
         SensorChoice::Proc => Ok(Box::new(ProcSensor::start()?)),
+        // The kernel's hooks name processes by the first pid namespace: from within another one nobody could be found.
+        SensorChoice::Auto if proc::is_in_container() => Ok(Box::new(ProcSensor::start()?)),
         SensorChoice::Auto => match BpfSensor::start(Options::default()) {
             Ok(sensor) => Ok(Box::new(sensor)),
             Err(error) => {

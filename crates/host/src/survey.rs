@@ -3,6 +3,7 @@
 //! Reads only, below one root, by system calls of our own; works on a disk that does not run. Bounded: 20,000 things and
 //! 64 MiB of text; what could not be looked at is said. What is bad is `detect`'s business.
 
+mod library;
 mod names;
 mod tree;
 
@@ -18,6 +19,7 @@ use crate::{
     proc,
 };
 
+use library::hides;
 use names::named;
 use tree::{Found, Tree};
 
@@ -198,7 +200,7 @@ impl Looking {
         let mut named = Vec::new();
         for fact in &self.survey.facts {
             match fact {
-                HidingFact::Preload { library, exists: true, .. } | HidingFact::Mapped { library, .. } => {
+                HidingFact::Preload { library, exists: true, .. } => {
                     named.push((Spot::PreloadLibrary, library.clone()));
                 }
                 HidingFact::Replaced { path, original, .. } => {
@@ -350,13 +352,6 @@ impl Looking {
             self.survey.blind.push(format!("{}: {why}", what.escape_ascii()));
         }
     }
-}
-
-/// Whether a library takes the place of the functions that list folders: by that it can hide processes and files. It
-/// must find the real ones too, so `dlsym` stands beside them.
-fn hides(library: &[u8]) -> bool {
-    let has = |name: &[u8]| library.windows(name.len()).any(|part| part == name);
-    library.starts_with(b"\x7fELF") && has(b"\0dlsym\0") && (has(b"\0readdir\0") || has(b"\0readdir64\0"))
 }
 
 fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {

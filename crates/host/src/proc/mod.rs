@@ -47,6 +47,12 @@ pub(crate) fn listing() -> io::Result<(Vec<u32>, bool)> {
     Folder::open_in(root::root()?, ".")?.numbers(MAX_PROCESSES)
 }
 
+/// Whether we run in a pid namespace that is not the machine's first one.
+pub fn is_in_container() -> bool {
+    // PROC_PID_INIT_INO of linux/proc_ns.h: the first one has a number of its own.
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() != "pid:[4026531836]")
+}
+
 /// The key of a running process.
 ///
 /// # Errors
