@@ -40,6 +40,14 @@ pub fn undo(config: &Config, entry: Option<u64>) -> Result<(Vec<Outcome>, Vec<Ca
     Ok((undone.outcomes, undone.cannot))
 }
 
+/// Puts an item of the quarantine back where it was, with all it had.
+///
+/// # Errors
+/// When there is no such item, or the journal cannot be written.
+pub fn restore(config: &Config, item: u64) -> Result<Outcome, RespondError> {
+    Responder::start(&Options { data_dir: config.data_dir.clone() })?.restore(item, now_ms())
+}
+
 fn outcome(entry: Entry) -> Outcome {
     let unknown = Process::unknown(entry.target.key);
     let state = match entry.state {
