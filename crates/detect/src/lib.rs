@@ -41,8 +41,8 @@ mod writes;
 
 pub mod clues;
 pub mod commands;
-pub mod files;
 pub mod eradicate;
+pub mod files;
 
 pub use access::{AccessSettings, BadNetwork, Network};
 pub use cases::{RuleLine, RuleState, rules_test};

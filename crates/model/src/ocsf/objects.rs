@@ -126,7 +126,16 @@ impl<'a> File<'a> {
     /// A file of which the path is known.
     pub(super) fn at(path: &'a str) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default();
-        Self { name, path, type_id: 1, r#type: "Regular File", uid: None, is_deleted: false, size: None, hashes: Vec::new() }
+        Self {
+            name,
+            path,
+            type_id: 1,
+            r#type: "Regular File",
+            uid: None,
+            is_deleted: false,
+            size: None,
+            hashes: Vec::new(),
+        }
     }
 }
 
