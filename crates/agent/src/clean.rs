@@ -13,8 +13,8 @@ use std::{
 use minesweep_detect::eradicate::{Suspects, plan};
 use minesweep_host::{cpu::Sampler, survey};
 use minesweep_model::{
-    Bytes, Incident, Outcome, OutcomeState, Process, Report,
-    clean::{CleanPlan, Does, Remedy, Risk},
+    Bytes, Incident, Outcome, OutcomeState, Process, Report, Severity,
+    clean::{CleanPlan, Does, Remedy, Risk, Spot, Survey},
 };
 use minesweep_respond::{Options, Responder};
 
@@ -134,7 +134,7 @@ fn look(
     let reports = scan(config, is_over)?;
     sampler.walk_now().map_err(system("/proc/stat"))?;
     let survey = survey::live(now_ms()).map_err(system("/proc"))?;
-    let (processes, causes) = named_by(&reports);
+    let (processes, causes) = named_by(&reports, &survey);
     let spared = survey::ourselves().map_err(system("/proc"))?;
     let suspects = Suspects { processes, files, causes, spared };
     let plan = plan(&survey, &suspects, b"/");
@@ -156,17 +156,33 @@ impl Findings {
     }
 }
 
-/// The processes of which mining was proved: of an incident those that a rule for mining named.
-fn named_by(reports: &[Report]) -> (Vec<Process>, Vec<String>) {
+/// The processes that incidents prove bad: where mining was proved those that a rule for mining named; else, of a grave
+/// incident, those that run a program out of a place where programs hide.
+fn named_by(reports: &[Report], survey: &Survey) -> (Vec<Process>, Vec<String>) {
+    let hideouts: BTreeSet<&[u8]> = survey
+        .items
+        .iter()
+        .filter(|item| item.spot == Spot::Hideout)
+        .map(|item| item.place.path.0.as_slice())
+        .collect();
     let (mut processes, mut causes) = (Vec::new(), Vec::new());
     for report in reports {
         let Report::Incident { incident, .. } = report else { continue };
-        if !incident.is_mining() || incident.mining.has_ended {
-            continue;
+        let is_mining = incident.is_mining() && !incident.mining.has_ended;
+        let named: Vec<Process> = incident
+            .findings
+            .iter()
+            .filter(|finding| !is_mining || finding.rule.starts_with("mining."))
+            .filter_map(|finding| finding.subject.clone())
+            .filter(|process| {
+                is_mining
+                    || (incident.severity >= Severity::High && hideouts.contains(process.exe.as_bytes()))
+            })
+            .collect();
+        if !named.is_empty() {
+            causes.push(incident.uid.clone());
+            processes.extend(named);
         }
-        causes.push(incident.uid.clone());
-        let mining = incident.findings.iter().filter(|finding| finding.rule.starts_with("mining."));
-        processes.extend(mining.filter_map(|finding| finding.subject.clone()));
     }
     (processes, causes)
 }
