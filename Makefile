@@ -9,7 +9,7 @@ CARGO_OUT   := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/$(TARGET)
 BUILD_PACKAGES := clang-14 libelf-dev zlib1g-dev pkg-config gcc libc6-dev
 TEST_PACKAGES  := monero g++ python3 python3-dev python3-venv iproute2 nftables procps chromium fonts-noto-cjk openssh-server sshpass hydra rsyslog redis-server redis-tools nginx-light curl \
 	wget socat netcat-openbsd xxd git logrotate kmod libcap2-bin e2fsprogs sqlite3 sudo cron systemd \
-	busybox-static openssl jq less lsof strace gdb tmux vim openjdk-17-jdk-headless docker.io
+	dbus-daemon busybox-static openssl jq less lsof strace gdb tmux vim openjdk-17-jdk-headless docker.io
 
 # The one program that loads a library (NVIDIA's) is dynamic, so it has a target folder of its own.
 NVML_OUT    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/dynamic

@@ -26,7 +26,9 @@ pub(super) fn of(survey: &Survey, links: &Links<'_>) -> (Vec<CleanStep>, Vec<Tex
     making.files(Phase::Unhook, &[Spot::PreloadLibrary]);
     making.lines(Phase::Unroot, &[Spot::CronLine, Spot::ShellLine]);
     making.files(Phase::Unroot, &[Spot::UnitLink, Spot::Unit, Spot::DropIn, Spot::Script]);
+    making.reload();
     making.processes(Phase::Kill);
+    making.units();
     making.files(Phase::Remove, &[Spot::Hideout]);
     making.programs();
     making.commands();
@@ -146,6 +148,43 @@ impl<'a> Making<'a, '_> {
         for (place, why) in bad {
             let reason = Text::new("it is moved to the quarantine", "移入隔离区");
             self.push(phase, Does::Change(Box::new(Remedy::Quarantine { place })), reason, why, Risk::Low);
+        }
+    }
+
+    /// The service manager forgets what was taken, so that it starts nothing again.
+    fn reload(&mut self) {
+        if self.survey.is_offline || self.bad(&[Spot::Unit, Spot::DropIn, Spot::UnitLink]).next().is_none() {
+            return;
+        }
+        let reason = Text::new(
+            "the service manager forgets the units that were taken",
+            "服务管理器不再记得已移除的单元",
+        );
+        self.push(
+            Phase::Unroot,
+            Does::Change(Box::new(Remedy::ReloadUnits)),
+            reason,
+            String::new(),
+            Risk::Low,
+        );
+    }
+
+    /// Units of the system that were taken are stopped after their processes have ended: nothing is left to wait for.
+    fn units(&mut self) {
+        if self.survey.is_offline {
+            return;
+        }
+        let names: BTreeSet<String> = self
+            .bad(&[Spot::Unit])
+            .filter_map(|(item, _)| std::str::from_utf8(&item.place.path.0).ok())
+            .filter(|path| path.contains("/systemd/system/"))
+            .filter_map(|path| path.rsplit('/').next().map(str::to_owned))
+            .collect();
+        for unit in names {
+            let reason =
+                Text::new("the unit was taken; what is left of it ends", "单元已移除；其残余随之结束");
+            let does = Does::Change(Box::new(Remedy::StopUnit { unit }));
+            self.push(Phase::Kill, does, reason, String::new(), Risk::Low);
         }
     }
 

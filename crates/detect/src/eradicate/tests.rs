@@ -66,9 +66,11 @@ fn told(phase: Phase, does: &Does) -> String {
                 Remedy::Replace { .. } => "replace",
                 Remedy::SetFlags { .. } => "unlock",
                 Remedy::Unmount { .. } => "unmount",
+                Remedy::StopUnit { .. } => "stop",
+                Remedy::ReloadUnits => return "reload".to_owned(),
                 _ => "other",
             };
-            assert!(phase != Phase::Freeze && phase != Phase::Kill);
+            assert!(phase != Phase::Freeze);
             format!("{name} {}", text(remedy))
         }
     }
@@ -119,9 +121,12 @@ fn a_miner_its_guard_and_what_starts_them_go_in_the_right_order_and_honest_lines
             "take /etc/systemd/system/multi-user.target.wants/net.service",
             "take /etc/systemd/system/net.service",
             "take /etc/systemd/system/net.timer",
+            "reload",
             "kill 60",
             "kill 70",
             "kill 71",
+            "stop net.service",
+            "stop net.timer",
             "take /tmp/.x/config.json",
             "take /tmp/.x/go",
             "take /tmp/.x/guard",
