@@ -17,7 +17,7 @@ fn walk(root: &Path) -> (BTreeSet<Vec<u8>>, WalkCounts) {
     let (mut paths, mut walk) = (BTreeSet::new(), Walk::default());
     let mut visit = |found: FoundFile| {
         let below = root.as_os_str().len();
-        paths.insert(found.path[below..].to_vec());
+        paths.insert(found.path.get(below..).unwrap().to_vec());
         Next::Go
     };
     walk.below(root, &mut visit).unwrap();
