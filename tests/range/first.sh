@@ -80,7 +80,8 @@ second=$(date +%s)
 while [ ! -e /run/backup.ran ] && [ $(($(date +%s) - second)) -lt 150 ]; do sleep 1; done
 [ -e /run/backup.ran ] && echo fired > /srv/shared/cron.fired
 for exe in /proc/[0-9]*/exe; do readlink "$exe"; done | grep -E '^/tmp/' > /srv/shared/returned
-for command in /proc/[0-9]*/cmdline; do tr '\0' ' ' < "$command"; echo; done 2>/dev/null | grep -F '/tmp/.x/' >> /srv/shared/returned
+for command in /proc/[0-9]*/cmdline; do tr '\0' ' ' < "$command"; echo; done > /run/commands 2> /dev/null
+grep -F /tmp/.x/ /run/commands >> /srv/shared/returned
 ls -A /tmp > /srv/shared/tmp.after
 sha256sum $honest $cron /etc/ld.so.preload > /srv/shared/honest.after
 cp -r /var/lib/minesweep/certificates /srv/shared/

@@ -130,9 +130,9 @@ fn look(
     is_over: &mut dyn FnMut() -> bool,
 ) -> Result<Findings, AgentError> {
     let mut sampler = Sampler::new().map_err(system("/proc/stat"))?;
-    sampler.walk_now().map_err(system("/proc/stat"))?;
+    sampler.sample().map_err(system("/proc/stat"))?;
     let reports = scan(config, is_over)?;
-    sampler.walk_now().map_err(system("/proc/stat"))?;
+    sampler.sample().map_err(system("/proc/stat"))?;
     let survey = survey::live(now_ms()).map_err(system("/proc"))?;
     let (processes, causes) = named_by(&reports, &survey);
     let spared = survey::ourselves().map_err(system("/proc"))?;
