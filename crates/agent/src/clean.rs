@@ -18,7 +18,7 @@ use minesweep_model::{
 };
 use minesweep_respond::{Options, Responder};
 
-use crate::{AgentError, Config, node::now_ms, scan};
+use crate::{AgentError, Config, FileScope, node::now_ms, scan, scan_root};
 
 /// Rounds of plan and apply.
 const ROUNDS: u32 = 5;
@@ -67,15 +67,51 @@ pub fn findings(config: &Config, is_over: &mut dyn FnMut() -> bool) -> Result<Fi
     look(config, Vec::new(), is_over)
 }
 
-/// Plans for a disk that does not run. Changes nothing.
+/// Looks at the files of a disk that does not run, and plans. Changes nothing.
 ///
 /// # Errors
-/// When the root cannot be opened.
-pub fn findings_offline(root: &Path) -> Result<Findings, AgentError> {
+/// When the root cannot be opened or a rule is refused.
+pub fn findings_offline(
+    config: &Config,
+    root: &Path,
+    is_over: &mut dyn FnMut() -> bool,
+) -> Result<Findings, AgentError> {
+    let (reports, _) = scan_root(config, FileScope::Quick, root, is_over)?;
     let survey = survey::offline(root, now_ms()).map_err(system("the disk"))?;
-    let suspects = Suspects::default();
+    let mut suspects = Suspects::default();
+    for report in &reports {
+        if let Report::Detection(detection) = report
+            && let Some(file) = detection.file.as_ref().filter(|_| detection.severity >= Severity::High)
+        {
+            suspects.causes.push(detection.uid.clone());
+            // The scan names files as they lie here; the plan is about the disk's own paths.
+            let below = Path::new(&file.path).strip_prefix(root).unwrap_or(Path::new(&file.path));
+            suspects.files.push(Bytes(Path::new("/").join(below).into_os_string().into_encoded_bytes()));
+        }
+    }
     let plan = plan(&survey, &suspects, root.as_os_str().as_encoded_bytes());
-    Ok(Findings { reports: Vec::new(), plan, busy_percent: 0.0, suspects })
+    Ok(Findings { reports, plan, busy_percent: 0.0, suspects })
+}
+
+/// Carries a plan for a disk that does not run out, and looks at it again.
+///
+/// # Errors
+/// When nothing can be written down, or looking again fails.
+pub fn apply_offline(
+    config: &Config,
+    root: &Path,
+    plan: &CleanPlan,
+    is_over: &mut dyn FnMut() -> bool,
+) -> Result<Cleaned, AgentError> {
+    let start = Instant::now();
+    let mut responder = Responder::start(&Options { data_dir: config.data_dir.clone() })?;
+    let mut cleaning = responder.clean(root, now_ms())?;
+    let steps: Vec<_> = plan.steps.iter().filter(|step| step.risk != Risk::Review).cloned().collect();
+    let outcomes = cleaning.carry_out(&steps, &cause(plan), now_ms());
+    cleaning.end()?;
+    let took_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let after = findings_offline(config, root, is_over)?;
+    Ok(Cleaned { outcomes, rounds: 1, after, took_ms, at_ms: now_ms() })
 }
 
 /// Carries a plan out, looks again, and goes on with what came back. `plan` may be an edited one.

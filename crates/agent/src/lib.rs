@@ -24,7 +24,7 @@ mod timer;
 mod words;
 
 pub use changes::{CannotUndo, Change, changes, restore, undo};
-pub use clean::{Cleaned, Findings, apply, findings, findings_offline, planned};
+pub use clean::{Cleaned, Findings, apply, apply_offline, findings, findings_offline, planned};
 pub use config::{Config, ConfigError, DEFAULT_PATH, LogFile, Logs, SensorChoice};
 pub use doctor::{Check, CheckState, doctor};
 pub use error::AgentError;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use minesweep_agent::{Findings, apply, findings, findings_offline, planned};
+use minesweep_agent::{Findings, apply, apply_offline, findings, findings_offline, planned};
 use minesweep_model::{
     FORMAT, Lang, Report,
     clean::{CleanPlan, CleanStep, Does, Risk},
@@ -61,11 +61,19 @@ const PLAN_OUT: Flag = Flag {
 fn run(context: &Context) -> Result<u8, Failure> {
     let stop = Stop::on_signals()?;
     let form = if context.has("json") { Form::Json } else { Form::Text };
-    if let Some(root) = context.value("root") {
-        return offline(context, Path::new(&root), form);
+    let root = context.value("root").map(PathBuf::from);
+    let mut is_over = || stop.is_set();
+    let mut found = match &root {
+        Some(root) => findings_offline(&context.config, root, &mut is_over),
+        None => {
+            eprintln!(
+                "{}",
+                context.say("looking at this machine for about ten seconds", "正在检查本机，约需十秒")
+            );
+            findings(&context.config, &mut is_over)
+        }
     }
-    eprintln!("{}", context.say("looking at this machine for about ten seconds", "正在检查本机，约需十秒"));
-    let mut found = findings(&context.config, &mut || stop.is_set()).map_err(Failure::other)?;
+    .map_err(Failure::other)?;
     if let Some(file) = context.value("plan") {
         found.plan = read_plan(Path::new(&file))?;
     }
@@ -78,7 +86,11 @@ fn run(context: &Context) -> Result<u8, Failure> {
     if !context.has("apply") {
         return show(context, &found, &mut printer, form);
     }
-    let done = apply(&context.config, &found.plan, &mut || stop.is_set()).map_err(Failure::other)?;
+    let done = match &root {
+        Some(root) => apply_offline(&context.config, root, &found.plan, &mut is_over),
+        None => apply(&context.config, &found.plan, &mut is_over),
+    }
+    .map_err(Failure::other)?;
     for outcome in &done.outcomes {
         printer.print(&Report::Outcome(Box::new(outcome.clone())))?;
     }
@@ -89,18 +101,6 @@ fn run(context: &Context) -> Result<u8, Failure> {
     }
     eprintln!("{} {}", context.say("certificate:", "证书："), written.display());
     Ok(u8::from(!done.is_clean()))
-}
-
-fn offline(context: &Context, root: &Path, form: Form) -> Result<u8, Failure> {
-    if context.has("apply") {
-        return Err(Failure::usage(
-            "clean --root plans only; apply the plan on the running host, or mend the disk by hand after it",
-            "clean --root 只做规划；请在运行的主机上执行，或按计划手动修复磁盘",
-        ));
-    }
-    let found = findings_offline(root).map_err(Failure::other)?;
-    let mut printer = Printer::new(form, context.lang, &context.config.currency);
-    show(context, &found, &mut printer, form)
 }
 
 /// The plan, for a person or as lines, and to a file when one is named.

@@ -115,7 +115,9 @@ impl<'a> Links<'a> {
         for (at, item) in self.survey.items.iter().enumerate() {
             let path = &item.place.path;
             let is_bad_file = item.line.is_none() && self.paths.contains_key(path);
-            let named = item.names.iter().find(|name| self.paths.contains_key(*name) && *name != path);
+            let is_named =
+                |name: &&Bytes| self.paths.contains_key(*name) && *name != path && starts(item, name);
+            let named = item.names.iter().find(is_named);
             let why = match (is_bad_file, named) {
                 (true, _) => self.paths.get(path).cloned().unwrap_or_default(),
                 (false, Some(name)) if self.may_name(item) => format!("it names {}", name.0.escape_ascii()),
@@ -266,6 +268,50 @@ impl<'a> Links<'a> {
         })
     }
 }
+
+/// Whether a line starts what it names: one that removes, lists or reads it does not.
+fn starts(item: &Item, name: &Bytes) -> bool {
+    let Some(line) = &item.line else { return true };
+    let text = String::from_utf8_lossy(&line.text.0);
+    let name = String::from_utf8_lossy(&name.0);
+    text.split([';', '&', '|', '\n']).any(|command| {
+        command.split_once(&*name).is_some_and(|(before, _)| {
+            !before
+                .split_whitespace()
+                .any(|word| PASSIVE.contains(&word.rsplit('/').next().unwrap_or_default()))
+        })
+    })
+}
+
+/// Commands of coreutils, findutils, procps and grep that start nothing of what they name.
+const PASSIVE: &[&str] = &[
+    "rm",
+    "rmdir",
+    "unlink",
+    "shred",
+    "ls",
+    "stat",
+    "cat",
+    "tail",
+    "head",
+    "grep",
+    "du",
+    "wc",
+    "test",
+    "[",
+    "touch",
+    "chmod",
+    "chown",
+    "chattr",
+    "kill",
+    "pkill",
+    "pgrep",
+    "sha256sum",
+    "md5sum",
+    "logger",
+    "echo",
+    "tar",
+];
 
 /// A program that runs what its arguments name.
 fn is_interpreter(exe: &str) -> bool {

@@ -136,6 +136,21 @@ fn a_miner_its_guard_and_what_starts_them_go_in_the_right_order_and_honest_lines
 }
 
 #[test]
+fn a_line_of_the_administrator_that_removes_or_reads_the_miner_stays() {
+    let cron = "/etc/cron.d/own";
+    let of = |number, text| line(Spot::CronLine, cron, number, text, &["/tmp/.x/go"]);
+    let items = vec![
+        of(1, "* * * * * root rm -f /tmp/.x/go"),
+        of(2, "* * * * * root test -e /tmp/.x/go && logger found"),
+        of(3, "* * * * * root cp /opt/a /tmp/.x/go; /tmp/.x/go"),
+        of(4, "* * * * * root nohup /tmp/.x/go &"),
+        whole(Spot::Hideout, "/tmp/.x/go", &[]),
+    ];
+    let steps = planned(&survey(items, vec![miner(70, 1)]), &[70], &[]);
+    assert_eq!(steps, ["freeze 70", "drop 2 of /etc/cron.d/own", "kill 70", "take /tmp/.x/go"]);
+}
+
+#[test]
 fn a_hiding_library_goes_with_its_line_and_another_unowned_preload_stays() {
     let preload = "/etc/ld.so.preload";
     let mut items = vec![

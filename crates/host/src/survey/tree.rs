@@ -4,10 +4,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{self, Read},
-    os::{
-        fd::OwnedFd,
-        unix::ffi::{OsStrExt, OsStringExt},
-    },
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::Path,
 };
 
@@ -119,17 +116,30 @@ impl Tree {
         for _ in 0..8 {
             let Ok(Some(found)) = self.find(&path) else { return path };
             let Form::Link(Bytes(to)) = found.place.form else { return path };
-            path = if to.starts_with(b"/") {
-                to
-            } else {
-                let mut whole = std::ffi::OsString::from_vec(path).into_vec();
-                whole.truncate(whole.iter().rposition(|&byte| byte == b'/').map_or(0, |cut| cut + 1));
-                whole.extend_from_slice(&to);
-                whole
-            };
+            let mut whole = if to.starts_with(b"/") { Vec::new() } else { path };
+            whole.truncate(whole.iter().rposition(|&byte| byte == b'/').map_or(0, |cut| cut + 1));
+            whole.extend_from_slice(&to);
+            path = plain(&whole);
         }
         path
     }
+}
+
+/// A path without `.`, `..` and double slashes, as its words say; the root is its own parent.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut plain = vec![b'/'];
+    plain.extend(parts.join(&b'/'));
+    plain
 }
 
 fn open(folder: &OwnedFd, name: &OsStr, was: &Stat) -> io::Result<File> {
