@@ -15,8 +15,10 @@ function useFacts(incident: IncidentSummary, price: Overview["price"]): (Fact | 
   const { t } = useTranslation();
   const lang = useLang();
   const { root } = incident;
+  // The root may be the shell that started the miner; the title names who mines.
+  const rootLabel = incident.pids.includes(root.pid) ? "field.process" : "field.rootProcess";
   return [
-    { label: t("field.process"), value: <ProcessWord exe={root.exe} comm={root.comm} />, wide: true },
+    { label: t(rootLabel), value: <ProcessWord exe={root.exe} comm={root.comm} />, wide: true },
     { label: t("field.pid"), value: root.pid },
     { label: t("field.pool"), value: incident.pool == null ? <Unknown /> : <Word text={incident.pool} />, wide: true },
     { label: t("field.user"), value: <User uid={root.uid} /> },

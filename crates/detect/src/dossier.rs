@@ -390,6 +390,14 @@ impl Dossier {
         mined.max(self.behaviour.worst()).unwrap_or(Severity::Medium)
     }
 
+    /// Whom the title names: a process that mines, and not the shell that started it.
+    fn worker(&self) -> &Process {
+        let miners: Vec<ProcessKey> = self.miners().collect();
+        let of_mining = self.findings.iter().filter(|finding| finding.rule.starts_with("mining."));
+        let mut subjects = of_mining.filter_map(|finding| finding.subject.as_ref());
+        subjects.find(|subject| miners.contains(&subject.key)).unwrap_or(&self.root)
+    }
+
     /// The incident as people get it; `None` before it opened.
     pub(crate) fn incident(&self, terms: &Terms<'_>) -> Option<Incident> {
         let opening = self.opening.as_ref()?;
@@ -404,7 +412,7 @@ impl Dossier {
             state: opening.state,
             severity: self.severity(&mining, terms),
             title: if self.mines(&mining, terms) {
-                words::incident(&self.root, &mining)
+                words::incident(self.worker(), &mining)
             } else {
                 words::intrusion(&self.root, &self.findings)
             },
