@@ -42,6 +42,7 @@ pub struct Sampler {
     found: HashMap<u32, Known>,
     buffer: Vec<u8>,
     lost: u64,
+    is_in_container: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,7 @@ impl Sampler {
         let machine_stat = openat(root::root()?, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self {
             machine_stat,
+            is_in_container: proc::is_in_container(),
             seen: None,
             walked: None,
             busy_percent: 0.0,
@@ -146,6 +148,10 @@ impl Sampler {
         self.buffer = buffer;
         sample.ended_ms =
             ms(ended(&self.known, &self.found)).min(sample.busy_ms.saturating_sub(sample.visible_ms));
+        if self.is_in_container {
+            // The rest of the machine is busy too, and its processes are not hidden: they are elsewhere.
+            sample.busy_ms = sample.visible_ms.saturating_add(sample.ended_ms);
+        }
         sample.processes.sort_unstable_by(|a, b| b.cpu_ms.cmp(&a.cpu_ms).then(a.process.cmp(&b.process)));
         sample.processes.truncate(MAX_LISTED);
         self.count_switches(since.at_ms, &mut sample.processes);
