@@ -76,7 +76,10 @@ fn two_things_of_one_login_are_one_incident_in_order_and_the_miner_joins_it() {
     assert_eq!(rules, ["a.download", "a.history", "mining.stratum"]);
     assert_eq!(incidents[0].root.key, key(11), "the login's session");
     let title = &incidents[0].title.en;
-    assert!(incidents[0].is_mining() && title.starts_with(".a (pid 22) mines"), "who mines, not who let it in: {title}");
+    assert!(
+        incidents[0].is_mining() && title.starts_with(".a (pid 22) mines"),
+        "who mines, not who let it in: {title}"
+    );
 }
 
 #[test]
