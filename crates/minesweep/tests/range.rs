@@ -65,7 +65,10 @@ fn a_miner_with_guard_cron_unit_preload_and_locks_goes_for_good_and_comes_back_o
     ] {
         assert!(plan.contains(bad), "the plan does not name {bad}:\n{plan}");
     }
-    assert!(!plan.contains("mining.hidden-cpu"), "what runs outside the machine is not hidden in it:\n{plan}");
+    assert!(
+        !plan.contains("mining.hidden-cpu"),
+        "what runs outside the machine is not hidden in it:\n{plan}"
+    );
     assert_eq!(read(&range, "plan.code").trim(), "1");
     // Run by childless.py: the kernel would have ended it at the first fork.
     assert_eq!(read(&range, "apply.code").trim(), "0", "{}", read(&range, "apply.txt"));
