@@ -87,13 +87,12 @@ pub fn ourselves() -> io::Result<Vec<ProcessKey>> {
 struct Looking {
     tree: Tree,
     survey: Survey,
-    folders: BTreeSet<Vec<u8>>,
 }
 
 impl Looking {
     fn new(root: &Path, at_ms: u64) -> io::Result<Self> {
         let survey = Survey { at_ms, ..Survey::default() };
-        Ok(Self { tree: Tree::open(root)?, survey, folders: BTreeSet::new() })
+        Ok(Self { tree: Tree::open(root)?, survey })
     }
 
     fn files(&mut self) {
@@ -223,20 +222,21 @@ impl Looking {
 
     /// Flags of the things and of the folders that they lie in.
     fn locks(&mut self) {
+        let mut known: BTreeSet<Bytes> =
+            self.survey.locked.iter().map(|(place, _)| place.path.clone()).collect();
+        let mut folders = BTreeSet::new();
         for item in &self.survey.items {
-            if item.flags & LOCKS != 0
-                && !self.survey.locked.iter().any(|(place, _)| place.path == item.place.path)
-            {
+            if item.flags & LOCKS != 0 && known.insert(item.place.path.clone()) {
                 self.survey.locked.push((item.place.clone(), item.flags));
             }
             let path = &item.place.path.0;
             let cut = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-            self.folders.insert(path.get(..cut).unwrap_or_default().to_vec());
+            folders.insert(path.get(..cut).unwrap_or_default().to_vec());
         }
-        for folder in std::mem::take(&mut self.folders) {
+        for folder in folders {
             if let Some(found) = self.found(&folder)
                 && found.flags & LOCKS != 0
-                && !self.survey.locked.iter().any(|(place, _)| place.path == found.place.path)
+                && known.insert(found.place.path.clone())
             {
                 self.survey.locked.push((found.place, found.flags));
             }

@@ -453,7 +453,9 @@ impl Put<'_> {
             .and_then(|()| self.swap(&aside, over));
         if placed.is_err() {
             // Its content lies in the store or in its source; only the copy goes.
-            let _ = unlinkat(self.folder, aside.as_str(), AtFlags::empty());
+            if let Err(failed) = unlinkat(self.folder, aside.as_str(), AtFlags::empty()) {
+                tracing::warn!(name = aside, %failed, "a half-made copy stays; the next cleaning takes it away");
+            }
             return placed;
         }
         // Locks come last: a locked file cannot be renamed.
