@@ -21,7 +21,8 @@ use std::os::unix::ffi::OsStrExt;
 use crate::{
     disk::Disk,
     journal::{Entry, EntryState, Intent, Inverse, Target},
-    remedy::{Bench, disk_action, was_made},
+    leftover::was_made,
+    remedy::{Bench, disk_action},
     responder::{RespondError, Responder, note, told},
     store::{Item, QuarantineError, Store, Stored},
     target::NotDone,

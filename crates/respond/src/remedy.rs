@@ -5,9 +5,8 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
     io::{self, Write},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
@@ -16,11 +15,7 @@ use minesweep_model::{
     clean::{Form, Place, Remedy, TextLine},
 };
 use rustix::{
-    fs::{
-        AtFlags, FileType, Gid, IFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, XattrFlags,
-        chownat, fchmod, fchown, fsetxattr, futimens, ioctl_getflags, ioctl_setflags, mkdirat, mknodat,
-        openat, renameat_with, symlinkat, unlinkat, utimensat,
-    },
+    fs::{AtFlags, IFlags, RenameFlags, futimens, ioctl_getflags, ioctl_setflags, renameat_with, unlinkat},
     io::Errno,
     mount::{UnmountFlags, unmount},
 };
@@ -29,7 +24,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     disk::{Caught, Disk, Traits, each_part, hex, refused, refused_io, shown},
     journal::Inverse,
+    leftover::clear_copy,
     mounts::{Mount, mount},
+    put::{NOW, Put, aside, synced, times},
     store::{Item, Store, Taking},
     target::NotDone,
     units::Manager,
@@ -263,93 +260,7 @@ impl Bench<'_> {
     }
 }
 
-/// Whether a change that nobody lived to tell of was made; the leftovers of a half-made one are taken away.
-pub(crate) fn was_made(
-    disk: &Disk,
-    store: &Store,
-    remedy: &Remedy,
-    inverse: &Inverse,
-) -> Result<bool, NotDone> {
-    match (remedy, inverse) {
-        (Remedy::SetFlags { place, flags, .. }, _) => Ok(disk.catch(&place.path.0)?.traits.flags == *flags),
-        (Remedy::Unmount { point, id, .. }, _) => {
-            let found =
-                mount(*id, &point.0).map_err(|failed| refused_io("read the mounts at", &point.0, &failed))?;
-            Ok(found.is_none())
-        }
-        (Remedy::StopUnit { unit }, _) => match manager_of(disk)? {
-            Some(mut manager) => Ok(!manager.is_active(unit)?),
-            None => Ok(true),
-        },
-        (Remedy::StartUnit { unit }, _) => match manager_of(disk)? {
-            Some(mut manager) => manager.is_active(unit),
-            None => Ok(false),
-        },
-        (_, Inverse::Action(Action::Disk { remedy, .. })) => {
-            let Remedy::Restore { item, .. } = **remedy else { return Ok(false) };
-            let item = store.item(item)?;
-            sweep(disk, &item)?;
-            let there = match disk.catch(&item.path.0) {
-                Ok(there) => Some(there.sha256(&item.path.0)?),
-                Err(NotDone::Gone) => None,
-                Err(refused) => return Err(refused),
-            };
-            Ok(match there {
-                None => item.left.is_empty(),
-                Some(sha256) => !item.left.is_empty() && sha256 == item.left,
-            })
-        }
-        _ => Ok(false),
-    }
-}
-
-/// Takes away the half of a copy that an undo left when it was killed. Its name is new with each item.
-fn clear_copy(folder: &OwnedFd, item: &Item) -> Result<(), NotDone> {
-    match unlinkat(folder, aside(item).as_str(), AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
-        Err(failed) => Err(refused("clear what was left beside", &item.path.0, failed)),
-    }
-}
-
-/// Takes away what a run that was killed left beside a place: its own copy, or the file that the store has. Anything
-/// else was exchanged for that one in the moment of the kill, and goes back.
-fn sweep(disk: &Disk, item: &Item) -> Result<(), NotDone> {
-    let path = &item.path.0;
-    let (folder, name) = match disk.parent(path) {
-        Ok(found) => found,
-        Err(NotDone::Gone) => return Ok(()),
-        Err(refused) => return Err(refused),
-    };
-    let (aside, name) = (aside(item), OsStr::from_bytes(name));
-    let left = match disk.catch_beside(path, aside.as_bytes()) {
-        Ok(left) => left,
-        Err(NotDone::Gone) => return Ok(()),
-        Err(refused) => return Err(refused),
-    };
-    let placed = match disk.catch(path) {
-        Ok(there) => there.sha256(path)? == item.left && !item.left.is_empty(),
-        Err(NotDone::Gone) => false,
-        Err(refused) => return Err(refused),
-    };
-    let is_kept = left.form == item.form && left.sha256(path)? == item.sha256;
-    // A copy of ours is under this name only where something is put in place of another.
-    let is_copy = !item.left.is_empty() && !placed;
-    if !is_kept && !is_copy {
-        let flags = if placed { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-        renameat_with(&folder, aside.as_str(), &folder, name, flags)
-            .map_err(|why| refused("put back", path, why))?;
-        if !placed {
-            return Ok(());
-        }
-    }
-    let flags = if left.form == Form::Folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-    match unlinkat(&folder, aside.as_str(), flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(failed) => Err(refused("clear what was left beside", path, failed)),
-    }
-}
-
-fn manager_of(disk: &Disk) -> Result<Option<Manager>, NotDone> {
+pub(crate) fn manager_of(disk: &Disk) -> Result<Option<Manager>, NotDone> {
     if disk.root == Path::new("/") { Manager::connect() } else { Ok(None) }
 }
 
@@ -426,149 +337,5 @@ fn set_flags(caught: &Caught, flags: u32) -> Result<(), NotDone> {
     if now == flags { Ok(()) } else { Err(failed(Errno::INVAL)) }
 }
 
-/// Something that is put in a place with all its traits.
-struct Put<'a> {
-    folder: &'a OwnedFd,
-    name: &'a [u8],
-    item: &'a Item,
-    traits: &'a Traits,
-}
-
-impl Put<'_> {
-    /// A file, whole under another name before it has its own. `over` is what lies there now.
-    fn file(
-        &self,
-        over: Option<&Caught>,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), NotDone> {
-        let aside = aside(self.item);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(self.folder, aside.as_str(), flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|why| self.failed(why))?;
-        let mut file = File::from(file);
-        let placed = write(&mut file)
-            .map_err(|failed| refused_io("write", &self.item.path.0, &failed))
-            .and_then(|()| self.dress(&file))
-            .and_then(|()| file.sync_all().map_err(|failed| refused_io("write", &self.item.path.0, &failed)))
-            .and_then(|()| self.swap(&aside, over));
-        if placed.is_err() {
-            // Its content lies in the store or in its source; only the copy goes.
-            if let Err(failed) = unlinkat(self.folder, aside.as_str(), AtFlags::empty()) {
-                tracing::warn!(name = aside, %failed, "a half-made copy stays; the next cleaning takes it away");
-            }
-            return placed;
-        }
-        // Locks come last: a locked file cannot be renamed.
-        self.lock(&file)?;
-        synced(self.folder, &self.item.path.0)
-    }
-
-    /// Exchanges the new file with the old one, and makes sure that it was the old one.
-    fn swap(&self, aside: &str, over: Option<&Caught>) -> Result<(), NotDone> {
-        let name = OsStr::from_bytes(self.name);
-        let Some(over) = over else {
-            return renameat_with(self.folder, aside, self.folder, name, RenameFlags::NOREPLACE)
-                .map_err(|why| self.failed(why));
-        };
-        let exchange = || renameat_with(self.folder, aside, self.folder, name, RenameFlags::EXCHANGE);
-        match exchange() {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Err(NotDone::Gone),
-            Err(failed) => return Err(self.failed(failed)),
-        }
-        if !over.is_named(aside.as_bytes()) {
-            exchange().map_err(|why| self.failed(why))?;
-            return Err(NotDone::Gone);
-        }
-        unlinkat(self.folder, aside, AtFlags::empty()).map_err(|why| self.failed(why))
-    }
-
-    fn folder(&self) -> Result<(), NotDone> {
-        let name = OsStr::from_bytes(self.name);
-        mkdirat(self.folder, name, Mode::RWXU).map_err(|why| self.failed(why))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = openat(self.folder, name, flags, Mode::empty()).map_err(|why| self.failed(why))?;
-        let made = File::from(made);
-        self.dress(&made)?;
-        self.lock(&made)
-    }
-
-    fn link(&self, to: &Bytes) -> Result<(), NotDone> {
-        symlinkat(OsStr::from_bytes(&to.0), self.folder, OsStr::from_bytes(self.name))
-            .map_err(|why| self.failed(why))?;
-        self.dress_unopened()
-    }
-
-    fn special(&self) -> Result<(), NotDone> {
-        let kind = FileType::from_raw_mode(self.traits.mode);
-        if kind == FileType::Socket {
-            return Err(NotDone::Refused(format!(
-                "{} was a socket; only its service can make it again",
-                self.item.shown()
-            )));
-        }
-        let mode = Mode::from_raw_mode(self.traits.mode & 0o7777);
-        mknodat(self.folder, OsStr::from_bytes(self.name), kind, mode, self.traits.device)
-            .map_err(|why| self.failed(why))?;
-        self.dress_unopened()
-    }
-
-    /// Owner and mode, then attributes (a change of owner clears capabilities), then times.
-    fn dress(&self, file: &File) -> Result<(), NotDone> {
-        let (uid, gid) = (Uid::from_raw(self.traits.uid), Gid::from_raw(self.traits.gid));
-        fchown(file, Some(uid), Some(gid)).map_err(|why| self.failed(why))?;
-        fchmod(file, Mode::from_raw_mode(self.traits.mode & 0o7777)).map_err(|why| self.failed(why))?;
-        for (name, value) in &self.traits.xattrs {
-            fsetxattr(file, OsStr::from_bytes(&name.0), &value.0, XattrFlags::empty())
-                .map_err(|why| self.failed(why))?;
-        }
-        if self.traits.modified == NOW {
-            return Ok(());
-        }
-        futimens(file, &times(self.traits)).map_err(|why| self.failed(why))
-    }
-
-    fn dress_unopened(&self) -> Result<(), NotDone> {
-        let name = OsStr::from_bytes(self.name);
-        let (uid, gid) = (Uid::from_raw(self.traits.uid), Gid::from_raw(self.traits.gid));
-        chownat(self.folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|why| self.failed(why))?;
-        utimensat(self.folder, name, &times(self.traits), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|why| self.failed(why))
-    }
-
-    fn lock(&self, file: &File) -> Result<(), NotDone> {
-        let now = ioctl_getflags(file).map_or(0, |flags| flags.bits());
-        if self.traits.flags == 0 || now == self.traits.flags {
-            return Ok(());
-        }
-        // Some flags are the file system's own (extents); what a person can set is what is wanted.
-        let wanted = (now & !SETTABLE) | (self.traits.flags & SETTABLE);
-        ioctl_setflags(file, IFlags::from_bits_retain(wanted)).map_err(|why| self.failed(why))
-    }
-
-    fn failed(&self, why: Errno) -> NotDone {
-        refused("put in place", &self.item.path.0, why)
-    }
-}
-
-fn synced(folder: &OwnedFd, path: &[u8]) -> Result<(), NotDone> {
-    rustix::fs::fsync(folder).map_err(|failed| refused("sync the folder of", path, failed))
-}
-
-/// Name beside a place, of the item that has its content: a run that was killed leaves no riddle.
-fn aside(item: &Item) -> String {
-    format!(".minesweep-{}-{}", item.item, item.sha256.get(..12).unwrap_or_default())
-}
-
-fn times(traits: &Traits) -> Timestamps {
-    let spec = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
-    Timestamps { last_access: spec(traits.accessed), last_modification: spec(traits.modified) }
-}
-
 /// Why a unit is neither stopped nor started.
 const NO_MANAGER: &str = "no service manager runs here";
-/// Marks times that are left as the kernel set them.
-const NOW: (i64, i64) = (i64::MIN, 0);
-/// Flags that `chattr` can set on any of the common file systems: s u c S i a d A j t D P T.
-const SETTABLE: u32 = 0x0003_C0FF | 0x0002_0000 | 0x2000_0000;
