@@ -127,19 +127,20 @@ struct Found {
 impl Found {
     fn search(&mut self, piece: Piece<'_>, rules: &Rules) {
         match piece {
-            Piece::Executable { path, origin, bytes } => self.file(path, origin, bytes, rules),
+            Piece::Executable { path, origin, bytes } => self.file(path, origin, false, bytes, rules),
             Piece::Argv(bytes) => self.add(clues::search(bytes, ClueSource::Argv)),
-            Piece::File { path, bytes } => {
-                self.file(path, Origin::Disk, bytes, rules);
-                self.add(clues::search(bytes, ClueSource::File(path.to_owned())));
+            Piece::File { path, is_beside, bytes } => {
+                self.file(path, Origin::Disk, is_beside, bytes, rules);
+                let source = if is_beside { ClueSource::Beside } else { ClueSource::File };
+                self.add(clues::search(bytes, source(path.to_owned())));
             }
             Piece::Memory { bytes, .. } => self.add(clues::search(bytes, ClueSource::Memory)),
         }
     }
 
-    fn file(&mut self, path: &str, origin: Origin, bytes: &[u8], rules: &Rules) {
+    fn file(&mut self, path: &str, origin: Origin, is_beside: bool, bytes: &[u8], rules: &Rules) {
         for rule in rules.files().scan(bytes) {
-            self.hits.push(FileHit { rule, path: path.to_owned(), origin });
+            self.hits.push(FileHit { rule, path: path.to_owned(), origin, is_beside });
         }
     }
 

@@ -31,7 +31,7 @@ pub fn search(bytes: &[u8], source: ClueSource) -> Vec<Clue> {
     let mut found = Found::default();
     match &source {
         ClueSource::Argv => return argv(&argv::split(bytes)),
-        ClueSource::File(_) | ClueSource::Memory => keyed(bytes, &mut found),
+        ClueSource::File(_) | ClueSource::Beside(_) | ClueSource::Memory => keyed(bytes, &mut found),
     }
     wallet::scan(bytes, &mut |wallet| found.wallet_shaped(wallet));
     found.finish(&source)

@@ -1,5 +1,5 @@
 //! What is known of somebody's mining, and from where: a word on the wire outranks an argument, an argument outranks
-//! what lay in memory.
+//! what lay in memory, and memory a file that merely lies near.
 
 use minesweep_model::{Clue, ClueSource, Kind, Mining};
 
@@ -15,9 +15,11 @@ const GPU_ALGORITHMS: [&str; 9] =
 pub(crate) enum Rank {
     /// Concluded: the only peer.
     Guess,
+    /// Stood in a file near it that it neither names nor holds open.
+    Beside,
     /// Lay in memory.
     Memory,
-    /// Stood in a file of the process.
+    /// Stood in a file that it names or holds open.
     File,
     /// Stood in its arguments.
     Argv,
@@ -30,6 +32,7 @@ impl From<&ClueSource> for Rank {
         match source {
             ClueSource::Argv => Self::Argv,
             ClueSource::File(_) => Self::File,
+            ClueSource::Beside(_) => Self::Beside,
             ClueSource::Memory => Self::Memory,
         }
     }
@@ -37,38 +40,62 @@ impl From<&ClueSource> for Rank {
 
 /// A text with the rank of its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known(Option<(Rank, String)>);
+pub(crate) struct Known(Option<Fact>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fact {
+    rank: Rank,
+    value: String,
+    file: Option<String>,
+}
 
 impl Known {
     /// Takes a value unless a better source has spoken.
     pub(crate) fn learn(&mut self, rank: Rank, value: &str) {
-        if value.is_empty() || self.0.as_ref().is_some_and(|(have, _)| *have > rank) {
-            return;
-        }
-        self.0 = Some((rank, cut(value)));
+        self.take(rank, value, None);
     }
 
-    /// As `learn`, and the first value of a source stays: for memory, where later finds are no better.
-    pub(crate) fn learn_first(&mut self, rank: Rank, value: &str) {
-        if self.0.as_ref().is_none_or(|(have, _)| *have < rank) {
-            self.learn(rank, value);
+    /// As `learn` from what a process carries, and the first value of a source stays: later finds are no better.
+    pub(crate) fn learn_clue(&mut self, source: &ClueSource, value: &str) {
+        let rank = source.into();
+        if self.rank().is_none_or(|have| have < rank) {
+            self.take(rank, value, file_of(source));
         }
+    }
+
+    fn take(&mut self, rank: Rank, value: &str, file: Option<&str>) {
+        if value.is_empty() || self.rank().is_some_and(|have| have > rank) {
+            return;
+        }
+        self.0 = Some(Fact { rank, value: cut(value), file: file.map(cut) });
     }
 
     fn merge(&mut self, other: &Self) {
-        if let Some((rank, value)) = &other.0 {
-            self.learn(*rank, value);
+        if let Some(fact) = &other.0 {
+            self.take(fact.rank, &fact.value, fact.file.as_deref());
         }
     }
 
     /// The value.
     pub(crate) fn value(&self) -> Option<&str> {
-        self.0.as_ref().map(|(_, value)| value.as_str())
+        self.0.as_ref().map(|fact| fact.value.as_str())
     }
 
     /// The rank of its source.
     pub(crate) fn rank(&self) -> Option<Rank> {
-        self.0.as_ref().map(|(rank, _)| *rank)
+        self.0.as_ref().map(|fact| fact.rank)
+    }
+
+    /// The file it stood in.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.0.as_ref().and_then(|fact| fact.file.as_deref())
+    }
+}
+
+fn file_of(source: &ClueSource) -> Option<&str> {
+    match source {
+        ClueSource::File(path) | ClueSource::Beside(path) => Some(path),
+        ClueSource::Argv | ClueSource::Memory => None,
     }
 }
 
@@ -115,9 +142,9 @@ impl Facts {
         for clue in clues {
             match clue {
                 Clue::Pool(..) => {}
-                Clue::Wallet(value, source) => self.wallet.learn_first(source.into(), value),
-                Clue::Worker(value, source) => self.worker.learn_first(source.into(), value),
-                Clue::Algorithm(value, source) => self.algorithm.learn_first(source.into(), value),
+                Clue::Wallet(value, source) => self.wallet.learn_clue(source, value),
+                Clue::Worker(value, source) => self.worker.learn_clue(source, value),
+                Clue::Algorithm(value, source) => self.algorithm.learn_clue(source, value),
             }
         }
     }

@@ -10,6 +10,9 @@ use minesweep_model::{Evidence, Group, Severity};
 /// Load alone never weighs more: a build machine is as busy as a miner.
 const LOAD_LIMIT: f64 = 0.3;
 
+/// A probability has six decimals: further ones are only the rounding of binary fractions.
+const DECIMALS: f64 = 1e6;
+
 /// Probability that this is mining, 0 to 1.
 pub(crate) fn probability<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) -> f64 {
     let mut strongest: BTreeMap<Group, f64> = BTreeMap::new();
@@ -29,7 +32,8 @@ pub(crate) fn probability<'a>(evidence: impl IntoIterator<Item = &'a Evidence>) 
         let place = strongest.entry(piece.group).or_default();
         *place = place.max(weight);
     }
-    1.0 - strongest.values().map(|weight| 1.0 - weight).product::<f64>()
+    let doubt: f64 = strongest.values().map(|weight| 1.0 - weight).product();
+    ((1.0 - doubt) * DECIMALS).round() / DECIMALS
 }
 
 /// There is evidence other than load; without it no incident opens whatever the settings say.
@@ -73,6 +77,7 @@ mod tests {
         assert!((of(&[(Group::Intel, 0.45), (Group::Load, 0.2)]) - 0.56).abs() < 1e-9);
         assert!((of(&[(Group::Tuning, 0.45), (Group::Tuning, 0.6)]) - 0.6).abs() < 1e-9);
         assert!(of(&[]).abs() < 1e-9);
+        assert_eq!(of(&[(Group::Compute, 0.9), (Group::Clue, 0.53)]).to_string(), "0.953");
     }
 
     #[test]

@@ -225,18 +225,21 @@ pub(crate) fn argv_keys(keys: usize) -> Text {
     )
 }
 
-pub(crate) fn clue(pool: Option<&str>, wallet: Option<&str>) -> Text {
-    match (pool, wallet) {
-        (Some(pool), Some(wallet)) => Text::new(
-            format!("it carries the pool {pool} and the wallet {}", short(wallet)),
-            format!("它带有矿池 {pool} 和钱包 {}", short(wallet)),
-        ),
-        (Some(pool), None) => Text::new(format!("it carries the pool {pool}"), format!("它带有矿池 {pool}")),
-        (None, wallet) => {
-            let wallet = short(wallet.unwrap_or_default());
-            Text::new(format!("it carries the wallet {wallet}"), format!("它带有钱包 {wallet}"))
+pub(crate) fn clue(pool: Option<&str>, wallet: Option<&str>, file: Option<&str>) -> Text {
+    let from_en = file.map(|path| format!(", from {path}")).unwrap_or_default();
+    let from_zh = file.map(|path| format!("，来自 {path}")).unwrap_or_default();
+    let wallet = wallet.map(short);
+    let (en, zh) = match (pool, wallet) {
+        (Some(pool), Some(wallet)) => {
+            (format!("the pool {pool} and the wallet {wallet}"), format!("矿池 {pool} 和钱包 {wallet}"))
         }
-    }
+        (Some(pool), None) => (format!("the pool {pool}"), format!("矿池 {pool}")),
+        (None, wallet) => {
+            let wallet = wallet.unwrap_or_default();
+            (format!("the wallet {wallet}"), format!("钱包 {wallet}"))
+        }
+    };
+    Text::new(format!("it carries {en}{from_en}"), format!("它带有{zh}{from_zh}"))
 }
 
 pub(crate) fn hidden_process(processors: f64) -> Text {

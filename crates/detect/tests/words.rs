@@ -90,6 +90,7 @@ fn cpu(pid: u32, visible_ms: u64) -> What {
 
 fn looked(pid: u32) -> What {
     let hit = |rule: &str, path: &str| FileHit {
+        is_beside: false,
         rule: rule.to_owned(),
         path: path.to_owned(),
         origin: Origin::Disk,

@@ -256,10 +256,14 @@ fn a_look_finds_a_word_in_the_heap_and_in_a_configuration() {
     let looked = look(key, LookLimits::default(), &mut |piece| {
         let (at, needle, bytes) = match piece {
             Piece::Memory { bytes, .. } => (0, standin::HEAP_WORD.to_owned(), bytes),
-            Piece::File { path, bytes } if path.ends_with("config.json") => {
+            Piece::File { path, is_beside, bytes } if path.ends_with("config.json") => {
+                assert!(is_beside, "nobody named it");
                 (1, "in-the-file".to_owned(), bytes)
             }
-            Piece::File { bytes, .. } => (2, "named-in-argv".to_owned(), bytes),
+            Piece::File { is_beside, bytes, .. } => {
+                assert!(!is_beside, "the arguments name it");
+                (2, "named-in-argv".to_owned(), bytes)
+            }
             Piece::Argv(bytes) => (3, "other.dat".to_owned(), bytes),
             Piece::Executable { .. } => return,
         };

@@ -406,8 +406,10 @@ pub struct Relay {
 pub enum ClueSource {
     /// Arguments.
     Argv,
-    /// A file.
+    /// A file that it names in its arguments or holds open.
     File(String),
+    /// A file in its folder, its working folder or its owner's home: anybody's, unless something else says the same.
+    Beside(String),
     /// Memory of the process.
     Memory,
 }
@@ -435,6 +437,9 @@ pub struct FileHit {
     pub path: String,
     /// Where its bytes come from.
     pub origin: Origin,
+    /// It lies near the process, which neither names it nor holds it open.
+    #[serde(default)]
+    pub is_beside: bool,
 }
 
 /// Records of one hook: made by the kernel, seen by us, lost and counted. `made == seen + lost` or it is a defect.

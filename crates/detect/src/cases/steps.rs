@@ -441,7 +441,12 @@ impl LookedStep {
             ..ProcessStep::default()
         };
         let path = self.hit_path.clone().unwrap_or_else(|| process.exe.clone());
-        let hit = |rule: &String| FileHit { rule: rule.clone(), path: path.clone(), origin: Origin::Disk };
+        let hit = |rule: &String| FileHit {
+            rule: rule.clone(),
+            path: path.clone(),
+            origin: Origin::Disk,
+            is_beside: false,
+        };
         let pools = self.pools.iter().map(|pool| Clue::Pool(pool.clone(), ClueSource::Memory));
         let wallets = self.wallets.iter().map(|wallet| Clue::Wallet(wallet.clone(), ClueSource::Memory));
         What::Looked(Box::new(Looked {

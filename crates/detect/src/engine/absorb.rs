@@ -19,6 +19,9 @@ pub(crate) const CLUE: &str = "mining.clue";
 const CLUE_WEIGHT: f64 = 0.45;
 /// What one of them weighs.
 const CLUE_WEIGHT_ONE: f64 = 0.3;
+/// Share that is left when they stood only in a file near by: it may be another's, and the rule for files has weighed
+/// the same words. With that rule 0.4985: a stray file opens nothing alone.
+const CLUE_BESIDE_SHARE: f64 = 1.0 / 3.0;
 /// Share that is left when they lay only in memory, where a page that was read leaves them too.
 const CLUE_MEMORY_SHARE: f64 = 0.5;
 
@@ -111,13 +114,18 @@ impl Engine {
         }
         let Some(facts) = self.tree.get(key).map(|entry| entry.activity.facts.clone()) else { return };
         // What was said on the wire weighs as protocol, and a concluded peer weighs nothing.
-        let is_carried = |rank: &Rank| matches!(rank, Rank::Memory | Rank::File | Rank::Argv);
+        let is_carried = |rank: &Rank| matches!(rank, Rank::Beside | Rank::Memory | Rank::File | Rank::Argv);
         let pool = facts.pool.rank().filter(is_carried);
         let wallet = facts.wallet.rank().filter(is_carried);
         let Some(best) = pool.max(wallet) else { return };
-        let share = if best == Rank::Memory { CLUE_MEMORY_SHARE } else { 1.0 };
+        let share = match best {
+            Rank::Beside => CLUE_BESIDE_SHARE,
+            Rank::Memory => CLUE_MEMORY_SHARE,
+            Rank::Guess | Rank::File | Rank::Argv | Rank::Wire => 1.0,
+        };
         let weight = share * if pool.is_some() && wallet.is_some() { CLUE_WEIGHT } else { CLUE_WEIGHT_ONE };
-        let why = words::clue(pool.and(facts.pool.value()), wallet.and(facts.wallet.value()));
+        let file = pool.and(facts.pool.file()).or(wallet.and(facts.wallet.file()));
+        let why = words::clue(pool.and(facts.pool.value()), wallet.and(facts.wallet.value()), file);
         if self.is_excepted(CLUE, Some(key), None, &why, at_ms) {
             return;
         }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use minesweep_model::{
-    BigMap, Clue, Looked, MsrWrite, Origin, Process, ProcessKey, Rounding, SettingWrite, Severity, Text,
+    BigMap, Clue, ClueSource, Looked, MsrWrite, Origin, Process, ProcessKey, Rounding, SettingWrite,
+    Severity, Text,
 };
 
 use super::{Engine, Output};
@@ -34,7 +35,9 @@ const ODD_SIZE_SHARE: f64 = 0.65;
 /// Data bases and virtual machines raise the number of huge pages too.
 const HUGE_RAISED_SHARE: f64 = 0.25;
 /// The file that matched is not the executable, but its script or configuration.
-const BESIDE_SHARE: f64 = 0.7;
+const SCRIPT_SHARE: f64 = 0.7;
+/// It is a file near by, which may be another's: with steady load it opens an incident, alone it does not.
+const NEAR_SHARE: f64 = 0.48;
 /// Arguments with the configuration keys of miners.
 const ARGV_KEYS_SHARE: f64 = 0.8;
 
@@ -99,7 +102,7 @@ impl Engine {
             if let Some(entry) = self.tree.entry(key) {
                 entry.activity.facts.learn_clues(&found);
                 if let Some((pool, source)) = found.iter().find_map(as_pool) {
-                    entry.activity.facts.pool.learn(source, pool);
+                    entry.activity.facts.pool.learn(source.into(), pool);
                 }
                 entry.activity.pool_clues =
                     found.into_iter().filter(|clue| as_pool(clue).is_some()).collect();
@@ -222,8 +225,10 @@ impl Engine {
         facts.learn_clues(&looked.clues);
         let argued = self.tree.get(key).map(|entry| entry.activity.pool_clues.as_slice()).unwrap_or_default();
         let pools: Vec<&Clue> = argued.iter().chain(&looked.clues).collect();
-        if let Some((rank, pool)) = self.pool_of(&pools, &looked.peers) {
-            facts.pool.learn(rank, &pool);
+        match self.pool_of(&pools, &looked.peers) {
+            Some(Pool::Carried(pool, source)) => facts.pool.learn_clue(source, pool),
+            Some(Pool::Peer(pool)) => facts.pool.learn(Rank::Guess, &pool),
+            None => {}
         }
         if let Some(entry) = self.tree.entry(key) {
             entry.activity.maps.set_looked(looked);
@@ -243,8 +248,10 @@ impl Engine {
             let why = words::file(hit, title);
             let mut finding = Finding::new(self.rules.rule(RuleId::MinerFile), Some(looked.process.key), why);
             finding.thing = ids::thing(&hit.rule);
-            if hit.path != looked.process.exe {
-                finding = finding.weaker(BESIDE_SHARE, Severity::High);
+            if hit.is_beside {
+                finding = finding.weaker(NEAR_SHARE, Severity::Low);
+            } else if hit.path != looked.process.exe {
+                finding = finding.weaker(SCRIPT_SHARE, Severity::High);
             }
             if !hit.rule.starts_with(OWN_FILE_RULES) {
                 let title = title.cloned().unwrap_or_else(|| Text::new(hit.rule.clone(), hit.rule.clone()));
@@ -260,26 +267,30 @@ impl Engine {
         }
     }
 
-    /// Which pool it is, when the wire does not say: a carried one that a peer confirms; else a carried one that is
-    /// more than memory; else the only peer outside; else whatever there is.
-    fn pool_of(&self, clues: &[&Clue], peers: &[SocketAddr]) -> Option<(Rank, String)> {
-        let carried: Vec<(&str, Rank)> = clues.iter().filter_map(|clue| as_pool(clue)).collect();
-        let confirmed = carried.iter().find(|(pool, _)| peers.iter().any(|peer| self.is_peer(pool, *peer)));
-        let stated = carried.iter().find(|(pool, rank)| *rank > Rank::Memory && !is_donation(pool));
+    /// Which pool it is, when the wire does not say: a carried one that a peer confirms; else one that its arguments
+    /// or its own files state; else the only peer outside; else whatever there is. Of several the best source's.
+    fn pool_of<'c>(&self, clues: &[&'c Clue], peers: &[SocketAddr]) -> Option<Pool<'c>> {
+        let carried: Vec<(&'c str, &'c ClueSource)> = clues.iter().filter_map(|clue| as_pool(clue)).collect();
+        let best = |is_meant: &dyn Fn(&str, Rank) -> bool| {
+            let meant = carried.iter().filter(|(pool, source)| is_meant(pool, (*source).into()));
+            // The first of equals, which the maximum would take last.
+            meant
+                .rev()
+                .max_by_key(|(_, source)| Rank::from(*source))
+                .map(|(pool, source)| Pool::Carried(pool, source))
+        };
         let outside: Vec<&SocketAddr> =
             peers.iter().filter(|peer| !peer.ip().to_canonical().is_loopback()).collect();
         let only = match outside.as_slice() {
-            [only] => Some((Rank::Guess, self.flows.call(**only))),
+            [only] => Some(Pool::Peer(self.flows.call(**only))),
             _ => None,
         };
-        let owned = |(pool, rank): &(&str, Rank)| (*rank, (*pool).to_owned());
-        confirmed
-            .or(stated)
-            .map(owned)
+        best(&|pool, _| peers.iter().any(|peer| self.is_peer(pool, *peer)))
+            .or_else(|| best(&|pool, rank| rank > Rank::Memory && !is_donation(pool)))
             .or(only)
-            .or_else(|| carried.iter().find(|(pool, _)| !is_donation(pool)).map(owned))
+            .or_else(|| best(&|pool, _| !is_donation(pool)))
             .or_else(|| {
-                outside.first().copied().or(peers.first()).map(|peer| (Rank::Guess, self.flows.call(*peer)))
+                outside.first().copied().or(peers.first()).map(|peer| Pool::Peer(self.flows.call(*peer)))
             })
     }
 
@@ -295,9 +306,17 @@ impl Engine {
     }
 }
 
-fn as_pool(clue: &Clue) -> Option<(&str, Rank)> {
+/// A pool, and how it is known.
+enum Pool<'a> {
+    /// The process carries its name.
+    Carried(&'a str, &'a ClueSource),
+    /// It is connected to it.
+    Peer(String),
+}
+
+fn as_pool(clue: &Clue) -> Option<(&str, &ClueSource)> {
     match clue {
-        Clue::Pool(pool, source) => Some((pool, source.into())),
+        Clue::Pool(pool, source) => Some((pool, source)),
         Clue::Wallet(..) | Clue::Worker(..) | Clue::Algorithm(..) => None,
     }
 }

@@ -454,8 +454,46 @@ fn a_compute_detection_asks_for_a_look_and_the_answer_names_pool_and_wallet() {
         pool_after(vec![pool("c.example:5", ClueSource::Argv)], &["203.0.113.1:443"]).0,
         "c.example:5"
     );
+    let stray = || pool("stray.example:7", ClueSource::Beside("/home/op/notes.txt".to_owned()));
+    assert_eq!(
+        pool_after(vec![stray(), pool("a.example:1", memory())], &[]).0,
+        "a.example:1",
+        "memory outranks it"
+    );
+    assert_eq!(pool_after(vec![stray()], &["203.0.113.1:443"]).0, "203.0.113.1:443", "so does the only peer");
+    assert_eq!(pool_after(vec![stray()], &["203.0.113.1:7"]).0, "stray.example:7", "a peer confirms it");
     assert_eq!(pool_after(vec![], &["127.0.0.1:3333"]).0, "127.0.0.1:3333");
     assert_eq!(pool_after(vec![], &[]), (String::new(), None));
+}
+
+#[test]
+fn a_file_near_a_busy_process_is_named_and_opens_nothing_alone() {
+    use minesweep_model::{Clue, ClueSource, FileHit, Origin};
+    let near = || "/home/op/config.json".to_owned();
+    let source = || ClueSource::Beside(near());
+    let looked_with = |clues: Vec<Clue>, is_beside: bool| {
+        let mut run = Run::new();
+        run.see(exec(1, &process(500, 1, "/home/op/report")));
+        let mut event = look_result(clues, &[]);
+        let What::Looked(looked) = &mut event.what else { unreachable!() };
+        let rule = "mining.miner-file.config".to_owned();
+        looked.hits.push(FileHit { rule, path: near(), origin: Origin::Disk, is_beside });
+        run.see(event);
+        run
+    };
+    let carried = || {
+        let wallet = Clue::Wallet("4wallet".to_owned(), source());
+        vec![Clue::Pool("stray.example:7".to_owned(), source()), wallet]
+    };
+    let run = looked_with(carried(), true);
+    assert!(run.engine.incidents().is_empty(), "it may be another's");
+    let run = looked_with(carried(), false);
+    let incident = run.only();
+    let said = incident.evidence.iter().find(|piece| piece.rule == "mining.clue").unwrap();
+    assert_eq!(
+        said.text.en,
+        "it carries the pool stray.example:7 and the wallet 4wallet, from /home/op/config.json"
+    );
 }
 
 #[test]

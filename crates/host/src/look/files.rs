@@ -1,4 +1,4 @@
-//! Files that a process may take its orders from: named in its arguments, beside it, or open.
+//! Files that a process may take its orders from: named in its arguments, open, or beside it.
 //!
 //! Paths are those of the process: they are resolved inside its root, so a link in a container cannot lead to the
 //! host. Only regular files are opened, so no pipe, device or network file is woken.
@@ -37,6 +37,8 @@ const ENDINGS: [&str; 8] = [".json", ".conf", ".toml", ".cfg", ".ini", ".yaml", 
 pub(super) struct Found {
     /// Path as the process sees it.
     pub(super) path: String,
+    /// It is neither named nor open.
+    pub(super) is_beside: bool,
     /// Its first bytes.
     pub(super) bytes: Vec<u8>,
 }
@@ -68,9 +70,10 @@ impl<'a> Files<'a> {
     pub(super) fn read(&mut self, process: &Process, sink: &mut dyn FnMut(Found)) {
         for word in process.argv.iter().skip(1) {
             for path in paths(word) {
-                self.at(&absolute(path, &process.cwd), sink);
+                self.at(&absolute(path, &process.cwd), false, sink);
             }
         }
+        self.open_ones(sink);
         let home = self.home(process.uid);
         let beside = Path::new(&process.exe).parent().map(Path::to_path_buf);
         let settings = home.as_ref().map(|home| home.join(".config"));
@@ -81,7 +84,6 @@ impl<'a> Files<'a> {
                 self.beside(folder, sink);
             }
         }
-        self.open_ones(sink);
     }
 
     /// The configuration files in a folder, `config` first.
@@ -100,7 +102,7 @@ impl<'a> Files<'a> {
         }
         names.sort_by_key(|name| (!name.starts_with(b"config"), name.clone()));
         for name in names {
-            self.at(&folder.join(OsStr::from_bytes(&name)), sink);
+            self.at(&folder.join(OsStr::from_bytes(&name)), true, sink);
         }
     }
 
@@ -115,17 +117,17 @@ impl<'a> Files<'a> {
                 continue;
             }
             let Ok(handle) = descriptors.file(&name, OFlags::PATH) else { continue };
-            self.take(&handle, &lossy(&path), sink);
+            self.take(&handle, &lossy(&path), false, sink);
         }
     }
 
-    fn at(&mut self, path: &Path, sink: &mut dyn FnMut(Found)) {
+    fn at(&mut self, path: &Path, is_beside: bool, sink: &mut dyn FnMut(Found)) {
         if self.left == 0 {
             return;
         }
         let name = lossy(path.as_os_str().as_bytes());
         match self.resolve(path, OFlags::PATH) {
-            Ok(handle) => self.take(&handle, &name, sink),
+            Ok(handle) => self.take(&handle, &name, is_beside, sink),
             // Most words of the arguments are no files.
             Err(error)
                 if matches!(
@@ -137,7 +139,7 @@ impl<'a> Files<'a> {
     }
 
     /// Reads a file by its handle if it is a regular one that was not read yet.
-    fn take(&mut self, handle: &OwnedFd, path: &str, sink: &mut dyn FnMut(Found)) {
+    fn take(&mut self, handle: &OwnedFd, path: &str, is_beside: bool, sink: &mut dyn FnMut(Found)) {
         let Ok(stat) = fstat(handle) else { return };
         if self.left == 0
             || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile
@@ -155,7 +157,7 @@ impl<'a> Files<'a> {
         }) {
             Ok(bytes) => {
                 self.left -= 1;
-                sink(Found { path: path.to_owned(), bytes });
+                sink(Found { path: path.to_owned(), is_beside, bytes });
             }
             Err(error) => self.unread.push(format!("{path}: {error}")),
         }

@@ -70,6 +70,8 @@ pub enum Piece<'a> {
     File {
         /// Path as the process sees it.
         path: &'a str,
+        /// It only lies where such a file may lie: the process neither names it nor holds it open.
+        is_beside: bool,
         /// Its first bytes.
         bytes: &'a [u8],
     },
@@ -185,7 +187,9 @@ fn files(
     if let Some(executable) = process.file {
         files.skip(executable);
     }
-    files.read(process, &mut |found| sink(Piece::File { path: &found.path, bytes: &found.bytes }));
+    files.read(process, &mut |found| {
+        sink(Piece::File { path: &found.path, is_beside: found.is_beside, bytes: &found.bytes });
+    });
     Ok(files.unread)
 }
 
