@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Stand-in of a miner: logs in to a pool on loopback and sends one share a second. Computes nothing.
+"""Stand-in of a miner: logs in to a pool on loopback and sends one share a second. Computes nothing; says
+in /run/started that it was started.
 
     miner.py -o stratum+tcp://127.0.0.1:PORT -u WALLET ...
 """
 import json, socket, sys, time
 
+with open("/run/started", "a") as started:
+    started.write("miner\n")
 port, wallet = int(sys.argv[2].rsplit(":", 1)[1]), sys.argv[4]
 pool = socket.create_connection(("127.0.0.1", port))
 answers = pool.makefile("rb")
