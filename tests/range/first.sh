@@ -3,6 +3,7 @@
 HONEST="/opt/vendor/libfast.so /etc/ld.so.preload"
 BAD="/etc/systemd/system/net-update.service /etc/systemd/system/net-update.timer
     /etc/systemd/system/multi-user.target.wants/net-update.service /tmp/.x /usr/local/lib/libsystem.so"
+READS="/etc/ld.so.preload /opt/vendor/libfast.so /usr/local/lib/libsystem.so /tmp/.x/pid"
 
 honest() {
     mkdir -p /opt/vendor

@@ -2,7 +2,7 @@
 # the program and takes the results. Everything is a harmless stand-in; each says in /run/started that it was started.
 #
 # infection.sh sets HONEST (its honest files, and those that the infection changes too) and BAD (what it adds; folders
-# with all in them), and defines
+# with all in them), may set READS (what is read whenever a program starts), and defines
 #   honest   makes the honest things
 #   infect   adds the infection and starts it
 #   tempt    does what the infection waits for (a login, a shell), after the cleaning; ":" where it waits for nothing
@@ -37,7 +37,9 @@ start() {
 }
 state() { python3 /srv/shared/state.py "$@"; }
 
+READS=
 . /srv/shared/infection.sh
+export READS
 
 # Honest things of every infection.
 mkdir -p /opt/own /root/.ssh
