@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
 };
 
-use minesweep_model::{Flow, Process, ProcessKey, Text};
+use minesweep_model::{Flow, Process, ProcessKey, Said, Text};
 
 use crate::tree::{Tree, base_name};
 
@@ -18,6 +18,8 @@ const PROCESSES_LIMIT: usize = 4096;
 const ASKED_LIMIT: usize = 8;
 /// A request this long ago is no longer why a service starts something.
 const RECENT_MS: u64 = 60_000;
+/// Requests that wait for the accept of their connection.
+const EARLY_LIMIT: usize = 256;
 /// Longest request line kept.
 const WORDS_LIMIT: usize = 200;
 /// Processes walked up; a service's child is near.
@@ -40,6 +42,8 @@ pub(crate) struct Doors {
     /// Our ends of connections to this machine itself, and whose they are.
     inner: BTreeMap<SocketAddr, ProcessKey>,
     inner_order: VecDeque<SocketAddr>,
+    /// Requests that came before their connection was accepted, by socket cookie.
+    early: VecDeque<(u64, String)>,
 }
 
 /// The door that was found.
@@ -54,7 +58,9 @@ impl Doors {
     /// A connection was accepted.
     pub(crate) fn accepted(&mut self, flow: &Flow, at_ms: u64) {
         let Some(key) = flow.process else { return };
-        self.ask(key, Asked { at_ms, local: flow.local, remote: flow.remote, words: None });
+        let early = self.early.iter().position(|(cookie, _)| *cookie == flow.cookie);
+        let words = early.and_then(|at| self.early.remove(at)).map(|(_, words)| words);
+        self.ask(key, Asked { at_ms, local: flow.local, remote: flow.remote, words });
     }
 
     /// A connection was opened; only those to this machine itself are of use.
@@ -72,26 +78,31 @@ impl Doors {
         }
     }
 
-    /// A request was read on an accepted connection.
-    pub(crate) fn request(
-        &mut self,
-        key: ProcessKey,
-        local: SocketAddr,
-        remote: SocketAddr,
-        words: &str,
-        at_ms: u64,
-    ) {
-        let words = Some(words.chars().take(WORDS_LIMIT).collect());
-        self.ask(key, Asked { at_ms, local, remote, words });
+    /// A request arrived on a connection that `key` accepted, or that nobody has accepted yet: data may be there before
+    /// the service takes the connection.
+    pub(crate) fn request(&mut self, key: Option<ProcessKey>, said: &Said, words: &str, at_ms: u64) {
+        let words: String = words.chars().take(WORDS_LIMIT).collect();
+        if let Some(key) = key {
+            self.ask(key, Asked { at_ms, local: said.local, remote: said.remote, words: Some(words) });
+            return;
+        }
+        self.early.push_back((said.cookie, words));
+        if self.early.len() > EARLY_LIMIT {
+            self.early.pop_front();
+        }
     }
 
-    fn ask(&mut self, key: ProcessKey, asked: Asked) {
+    fn ask(&mut self, key: ProcessKey, mut asked: Asked) {
         if !self.asked.contains_key(&key) {
             self.order.push_back(key);
         }
         let ring = self.asked.entry(key).or_default();
         // The accept of a connection and its requests are one.
-        ring.retain(|have| have.remote != asked.remote);
+        if let Some(at) = ring.iter().position(|have| have.remote == asked.remote)
+            && let Some(before) = ring.remove(at)
+        {
+            asked.words = asked.words.or(before.words);
+        }
         ring.push_back(asked);
         if ring.len() > ASKED_LIMIT {
             ring.pop_front();
@@ -180,6 +191,8 @@ fn package(process: &Process) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use minesweep_model::{Role, Utterance};
+
     use super::*;
     use crate::testing::{key, process};
 
@@ -190,6 +203,18 @@ mod tests {
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
             protocol: minesweep_model::Protocol::Tcp,
+        }
+    }
+
+    fn said(cookie: u64) -> Said {
+        Said {
+            cookie,
+            process: None,
+            role: Role::Server,
+            local: "10.0.0.1:8080".parse().unwrap(),
+            remote: "192.0.2.7:5000".parse().unwrap(),
+            via: None,
+            utterance: Utterance::Tls { sni: None, alpn: Vec::new(), ja4: String::new() },
         }
     }
 
@@ -215,13 +240,7 @@ mod tests {
     fn the_door_is_the_last_request_of_the_service_above() {
         let (mut doors, tree) = (Doors::default(), tree());
         doors.accepted(&flow(20, "10.0.0.1:8080", "192.0.2.7:5000"), 1000);
-        doors.request(
-            key(20),
-            "10.0.0.1:8080".parse().unwrap(),
-            "192.0.2.7:5000".parse().unwrap(),
-            "GET /ping?h=x",
-            1001,
-        );
+        doors.request(Some(key(20)), &said(1), "GET /ping?h=x", 1001);
         let door = doors.find(&tree, key(21), 2000).unwrap();
         assert_eq!(door.remote, Some("192.0.2.7:5000".parse().unwrap()));
         assert_eq!(
@@ -230,6 +249,24 @@ mod tests {
         );
         assert!(doors.find(&tree, key(21), 1002 + RECENT_MS).is_none(), "too long ago");
         assert!(doors.find(&tree, key(10), 2000).is_none(), "not asked");
+    }
+
+    #[test]
+    fn a_request_that_is_there_before_the_service_takes_its_connection_is_named() {
+        let (mut doors, tree) = (Doors::default(), tree());
+        let flow = flow(20, "10.0.0.1:8080", "192.0.2.7:5000");
+        let asked = |doors: &Doors| doors.find(&tree, key(21), 2000).unwrap().text.en.contains("GET /early");
+        doors.request(None, &said(1), "GET /early", 999);
+        doors.accepted(&flow, 1000);
+        assert!(asked(&doors), "nobody had taken it yet");
+        let mut doors = Doors::default();
+        doors.request(Some(key(20)), &said(1), "GET /early", 999);
+        doors.accepted(&flow, 1000);
+        assert!(asked(&doors), "the accept was told later");
+        for cookie in 0..1000 {
+            doors.request(None, &said(cookie), "GET /", 1000);
+        }
+        assert_eq!(doors.early.len(), EARLY_LIMIT);
     }
 
     #[test]

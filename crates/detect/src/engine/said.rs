@@ -38,11 +38,8 @@ impl Engine {
             Utterance::Stratum(stratum) => self.stratum(said, stratum, at_ms, out),
             Utterance::Tls { sni: Some(name), .. } => self.named(said, Met::Tls, name, at_ms, out),
             Utterance::Http { method, path, host, .. } => {
-                if said.role == Role::Server
-                    && let Some(key) = self.flows.owner(said)
-                {
-                    let words = format!("{method} {path}");
-                    self.doors.request(key, said.local, said.remote, &words, at_ms);
+                if said.role == Role::Server {
+                    self.doors.request(self.flows.owner(said), said, &format!("{method} {path}"), at_ms);
                 }
                 if let Some(host) = host {
                     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
