@@ -76,7 +76,7 @@ needs-test: needs
 
 # Figures of the line on this machine; rewrites docs/spec/limits.md.
 bench: build
-	@.ci/needs packages python3 bpftool
+	@.ci/needs packages python3 bpftool yara
 	python3 tests/long/figures.py dist/minesweep --write docs/spec/limits.md
 
 # Honest heavy work beside the agent for half an hour, and real RandomX that must be seen all the same; then honest work

@@ -1,6 +1,11 @@
 """Makes a first corpus for the fuzz targets out of tests/fixtures/traffic and the cases of the rules of commands."""
+import gzip
+import io
 import json
+import lzma
 import pathlib
+import tarfile
+import zipfile
 
 HERE = pathlib.Path(__file__).parent
 for target in ("streams", "tls", "dns", "commands", "journal", "logs"):
@@ -87,3 +92,56 @@ RECORDS = (
 (HERE / "corpus/files").mkdir(parents=True, exist_ok=True)
 for path in sorted((HERE.parent / "crates/detect/tests/files").iterdir()):
     (HERE / "corpus/files" / path.name).write_bytes(path.read_bytes())
+
+
+def tar(members, form):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, data in members:
+            head = tarfile.TarInfo(name)
+            head.size = len(data)
+            archive.addfile(head, io.BytesIO(data))
+    return out.getvalue()
+
+
+def zipped(members, method):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def cpio(members):
+    out = b""
+    for name, data in (*members, ("TRAILER!!!", b"")):
+        fields = (0, 0o100755, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+        out += b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return out
+
+
+def rpm(payload):
+    def header(data):
+        return b"\x8e\xad\xe8\x01\0\0\0\0" + (1).to_bytes(4, "big") + len(data).to_bytes(4, "big") + bytes(16) + data
+
+    signature = header(b"signature")
+    return b"\xed\xab\xee\xdb".ljust(96, b"\0") + signature + bytes(-len(signature) % 8) + header(b"name") + payload
+
+
+MEMBERS = (("usr/bin/tool", b"#!/bin/sh\nexit 0\n"), ("folder/" * 20 + "x", b"\x7fELF RandomX dataset " * 8))
+PACKAGES = {
+    "pax.tar": tar(MEMBERS, tarfile.PAX_FORMAT),
+    "old.tar": tar(MEMBERS[:1], tarfile.USTAR_FORMAT),
+    "tar.xz": lzma.compress(tar(MEMBERS, tarfile.GNU_FORMAT)),
+    "deflated.zip": zipped(MEMBERS, zipfile.ZIP_DEFLATED),
+    "bzip2.zip": zipped(MEMBERS, zipfile.ZIP_BZIP2),
+    "cpio": cpio(MEMBERS),
+    "rpm": rpm(gzip.compress(cpio(MEMBERS), mtime=0)),
+    "installer": b"#!/bin/sh\ntail -n +4 $0 | tar xz\nexit 0\n" + gzip.compress(tar(MEMBERS, tarfile.GNU_FORMAT), mtime=0),
+    "nested": gzip.compress(tar((("a.zip", zipped(MEMBERS, zipfile.ZIP_STORED)),), tarfile.GNU_FORMAT), mtime=0),
+    "library.a": b"!<arch>\n" + b"".join(b"%-16s%-12d%-6d%-6d%-8d%-10d`\n" % (name, 0, 0, 0, 100644, 4) + b"data" for name in (b"a.o", b"b.o")),
+}
+for name, data in PACKAGES.items():
+    (HERE / "corpus/files" / name).write_bytes(data)

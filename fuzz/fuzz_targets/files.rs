@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use minesweep_detect::files::{FileLimits, is_telling, open};
+use minesweep_detect::files::{FileLimits, is_telling, open, worth};
 
 fuzz_target!(|input: &[u8]| {
     let limits =
@@ -13,5 +13,5 @@ fuzz_target!(|input: &[u8]| {
         shown += 1;
     });
     assert!(shown <= opened.members && opened.members <= limits.members);
-    let _ = is_telling(input);
+    let _ = (is_telling(input), worth(input, input.len() as u64));
 });

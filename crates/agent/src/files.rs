@@ -13,15 +13,17 @@ use std::{
 
 use minesweep_detect::{
     Rules,
-    files::{self, FileLimits},
+    files::{self, FileLimits, Worth},
 };
 use minesweep_host::walk::{FoundFile, Next, Walk, WalkCounts};
 use minesweep_model::{FileId, FileRuleMatch, Occasion, ProcessKey, Scanned};
 
 pub(crate) use watched::WatchedFiles;
 
-/// Files remembered as read.
+/// Files that one scan remembers as read; each takes 48 bytes.
 const KNOWN: usize = 1 << 20;
+/// First bytes of a file by which a quick look decides.
+const HEAD_BYTES: usize = 4096;
 /// Files told by one scan.
 const TOLD: usize = 4096;
 /// Longest path that is told, bytes.
@@ -69,8 +71,10 @@ pub struct FileScan {
     pub scanned: Vec<Scanned>,
     /// Files that were read.
     pub read: u64,
-    /// Their bytes, as stored.
+    /// Bytes of them that were read, as stored.
     pub read_bytes: u64,
+    /// Files that a quick look passed over by their first bytes, and those that were read before under another name.
+    pub passed: u64,
     /// Files of which a part was not read: packed too deep, too large, locked, broken.
     pub cut: u64,
     /// Files that matched beyond the bound.
@@ -88,21 +92,13 @@ pub fn scan_files(
     rules: &Rules,
     is_over: &mut dyn FnMut() -> bool,
 ) -> FileScan {
-    let (mut scan, mut reader, mut walk) = (FileScan::default(), Reader::default(), Walk::default());
+    let (mut scan, mut reader, mut walk) = (FileScan::default(), Reader::new(KNOWN), Walk::default());
     let mut visit = |found: FoundFile| {
         if is_over() {
             scan.is_ended_early = true;
             return Next::End;
         }
-        scan.read_bytes = scan.read_bytes.saturating_add(found.size_bytes);
-        scan.read += 1;
-        let told = path_text(&found.path);
-        let (scanned, is_cut) = reader.read(found, told, Occasion::Scan, None, rules);
-        scan.cut += u64::from(is_cut);
-        match scanned {
-            Some(_) if scan.scanned.len() >= TOLD => scan.untold += 1,
-            scanned => scan.scanned.extend(scanned),
-        }
+        scan.take(reader.scan(found, scope, rules));
         Next::Go
     };
     if root == Path::new("/") {
@@ -128,6 +124,22 @@ pub fn scan_files(
     scan
 }
 
+impl FileScan {
+    fn take(&mut self, read: Option<Reading>) {
+        let Some(Reading { scanned, bytes, is_cut }) = read else {
+            self.passed += 1;
+            return;
+        };
+        self.read += 1;
+        self.read_bytes = self.read_bytes.saturating_add(bytes);
+        self.cut += u64::from(is_cut);
+        match scanned {
+            Some(_) if self.scanned.len() >= TOLD => self.untold += 1,
+            scanned => self.scanned.extend(scanned),
+        }
+    }
+}
+
 fn starts(scope: FileScope) -> Vec<&'static str> {
     match scope {
         FileScope::Live => SHARED.to_vec(),
@@ -148,51 +160,96 @@ fn running_programs() -> Vec<PathBuf> {
         .collect()
 }
 
+/// What reading a file came to.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The file, when rules matched in it.
+    pub(crate) scanned: Option<Scanned>,
+    bytes: u64,
+    is_cut: bool,
+}
+
 /// Reads files, each once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reader {
     known: HashSet<(FileId, i128, u64)>,
+    limit: usize,
 }
 
 impl Reader {
-    /// The file, when rules matched in it; and whether a part of it was left out.
+    /// Remembers at most `limit` files.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { known: HashSet::new(), limit }
+    }
+
+    /// Reads as much of a file as the scope asks for.
+    fn scan(&mut self, mut found: FoundFile, scope: FileScope, rules: &Rules) -> Option<Reading> {
+        let most = match scope {
+            FileScope::Live | FileScope::Quick => match files::worth(&head(&mut found), found.size_bytes) {
+                Worth::Nothing => return None,
+                Worth::Head(bytes) => bytes,
+                Worth::All => u64::MAX,
+            },
+            FileScope::Full => u64::MAX,
+        };
+        let path = path_text(&found.path);
+        self.read(found, most, Asked { path, occasion: Occasion::Scan, process: None }, rules)
+    }
+
+    /// Reads at most `most` bytes of a file; nothing of one that is known or empty.
     pub(crate) fn read(
         &mut self,
         mut found: FoundFile,
-        path: String,
-        occasion: Occasion,
-        process: Option<ProcessKey>,
+        most: u64,
+        asked: Asked,
         rules: &Rules,
-    ) -> (Option<Scanned>, bool) {
+    ) -> Option<Reading> {
         let name = (found.id, found.changed_ns, found.size_bytes);
         if found.size_bytes == 0 || self.known.contains(&name) {
-            return (None, false);
+            return None;
         }
-        let (matches, opened) = files::search(&mut found.file, rules.files(), &FileLimits::default());
-        let is_cut = !opened.cuts.is_empty();
-        if matches.is_empty() {
+        let (matches, opened) =
+            files::search(&mut found.file.by_ref().take(most), rules.files(), &FileLimits::default());
+        let (bytes, is_cut) = (opened.read_bytes, !opened.cuts.is_empty());
+        // One that a process runs later is told again, then with the process.
+        if matches.is_empty() || asked.occasion == Occasion::Scan {
             self.remember(name);
-            return (None, is_cut);
+        }
+        if matches.is_empty() {
+            return Some(Reading { scanned: None, bytes, is_cut });
         }
         let (md5, sha256) = sums(&mut found).unwrap_or_default();
         let matches = matches
             .into_iter()
             .map(|matched| FileRuleMatch { rule: matched.rule, member: matched.member })
             .collect();
-        // One that a process runs later is told again, then with the process.
-        if occasion == Occasion::Scan {
-            self.remember(name);
-        }
+        let Asked { path, occasion, process } = asked;
         let (file, size_bytes) = (found.id, found.size_bytes);
-        (Some(Scanned { path, file, size_bytes, md5, sha256, matches, occasion, process }), is_cut)
+        let scanned = Scanned { path, file, size_bytes, md5, sha256, matches, occasion, process };
+        Some(Reading { scanned: Some(scanned), bytes, is_cut })
     }
 
     fn remember(&mut self, name: (FileId, i128, u64)) {
-        if self.known.len() >= KNOWN {
+        if self.known.len() >= self.limit {
             self.known.clear();
         }
         self.known.insert(name);
     }
+}
+
+/// Why and under which path a file is read.
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) occasion: Occasion,
+    pub(crate) process: Option<ProcessKey>,
+}
+
+/// The first bytes of a file; fewer where it does not answer.
+fn head(found: &mut FoundFile) -> Vec<u8> {
+    let mut head = vec![0; HEAD_BYTES];
+    let count = rustix::io::pread(&found.file, &mut head, 0).unwrap_or(0);
+    head.truncate(count);
+    head
 }
 
 /// MD5 and SHA-256 of the file; none of one that is too large or changed while it was read.

@@ -8,6 +8,8 @@
 mod archive;
 mod kind;
 mod meter;
+mod worth;
+mod xz;
 mod zip;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ use md5::Digest as _;
 
 use crate::FileRules;
 pub use archive::open;
+pub use worth::{Worth, worth};
 
 /// Bounds of opening one file.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +96,8 @@ impl Cut {
 pub struct Opened {
     /// Members that were shown; 1 for a file that is no archive.
     pub members: u32,
+    /// Bytes of the file that were read.
+    pub read_bytes: u64,
     /// Bytes unpacked.
     pub unpacked_bytes: u64,
     /// What was left out, and why.
@@ -126,7 +131,8 @@ pub fn search(reader: &mut dyn Read, rules: &FileRules, limits: &FileLimits) -> 
 /// media) is not worth reading each time it is written.
 pub fn is_telling(head: &[u8]) -> bool {
     let text = head.trim_ascii_start();
-    kind::Kind::of(head) != kind::Kind::Plain || head.starts_with(b"\x7fELF") || text.starts_with(b"{")
+    let is_settings_or_page = text.starts_with(b"{") || text.starts_with(b"<?php");
+    kind::Kind::of(head) != kind::Kind::Plain || head.starts_with(b"\x7fELF") || is_settings_or_page
 }
 
 /// MD5 and SHA-256, hexadecimal: what reports and lists name a file by.

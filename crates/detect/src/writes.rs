@@ -147,6 +147,8 @@ mod tests {
             file: None,
             value: None,
             is_done: true,
+            mounts: None,
+            name: None,
         }
     }
 

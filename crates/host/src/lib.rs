@@ -20,6 +20,7 @@ mod sensor;
 pub mod sockets;
 pub mod survey;
 mod take;
+pub mod view;
 mod wake;
 pub mod walk;
 

@@ -68,17 +68,22 @@ impl FoundFile {
     /// When it is gone or may not be read.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         let handle = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        if !is_entered(&handle, false) {
+        Self::behind(&handle, path.as_os_str().as_bytes().to_vec())
+    }
+
+    /// The file behind a handle.
+    pub(crate) fn behind(handle: &OwnedFd, path: Vec<u8>) -> io::Result<Option<Self>> {
+        if !is_entered(handle, false) {
             return Ok(None);
         }
-        let opened = match crate::look::reopen(&handle) {
+        let opened = match crate::look::reopen(handle) {
             Ok(opened) => opened,
-            Err(_) if FileType::from_raw_mode(fstat(&handle)?.st_mode) != FileType::RegularFile => {
+            Err(_) if FileType::from_raw_mode(fstat(handle)?.st_mode) != FileType::RegularFile => {
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        Self::of(path.as_os_str().as_bytes().to_vec(), opened)
+        Self::of(path, opened)
     }
 }
 

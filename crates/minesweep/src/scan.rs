@@ -95,13 +95,15 @@ fn scope(value: Option<&str>) -> Result<Option<FileScope>, Failure> {
 
 /// How much was read, and what was not.
 fn files_text(files: &FileScan) -> Text {
-    let FileScan { read, read_bytes, cut, untold, walk, .. } = files;
+    let FileScan { read, read_bytes, passed, cut, untold, walk, .. } = files;
     let (mib, unread) = (read_bytes >> 20, walk.unread + walk.beyond);
     let mut text = Text::new(
         format!(
-            "{read} files read, {mib} MiB; {cut} of them not to the end, {unread} names could not be read"
+            "{read} files read, {mib} MiB, {cut} of them not to the end; {passed} files passed over, {unread} names could not be read"
         ),
-        format!("已读取 {read} 个文件，{mib} MiB；其中 {cut} 个未读完，{unread} 个名称无法读取"),
+        format!(
+            "已读取 {read} 个文件，{mib} MiB，其中 {cut} 个未读完；略过 {passed} 个文件，{unread} 个名称无法读取"
+        ),
     );
     if *untold > 0 {
         text.en.push_str(&format!("; {untold} more files match and are not listed"));

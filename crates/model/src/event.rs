@@ -316,6 +316,12 @@ pub struct FileEvent {
     pub value: Option<u64>,
     /// The kernel did it; false when it was refused.
     pub is_done: bool,
+    /// The caller's namespace of mounts, by its inode, where it is not that of the agent: its paths lead elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<u32>,
+    /// The bytes of the path that the file has now, where they are no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Bytes>,
 }
 
 /// A line of a log of this machine, without its time stamp. The text is lossy UTF-8, at most 8 KiB.

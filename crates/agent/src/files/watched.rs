@@ -1,49 +1,93 @@
 //! Files that are written, or run from where anybody may write, read on a thread of their own as soon as they are done.
 //!
-//! The sensor tells when a file is opened for writing, so it is read a moment later; one that gets its last name or runs
-//! is read at once. At most [`WAITING`] wait; more are counted and left out.
+//! The sensor tells when a file is opened for writing and not when it is closed. So a written file is read when it has
+//! rested for a second; one that does not rest is looked at again, ever later, and read all the same after a minute. One
+//! that gets its last name is read at once, and so is one that is run, whatever folder it was written to: it may be gone
+//! a moment later. At most [`WAITING`] wait; more are counted and left out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use minesweep_detect::{Rules, files};
-use minesweep_host::walk::FoundFile;
-use minesweep_model::{Event, FileAct, HookCount, Occasion, Origin, Process, ProcessKey, Scanned, What};
+use minesweep_host::{
+    view::{self, Views},
+    walk::FoundFile,
+};
+use minesweep_model::{
+    Event, FileAct, FileEvent, HookCount, Occasion, Origin, Process, ProcessKey, Scanned, What,
+};
 use rustix::io::pread;
 
-use super::Reader;
+use super::{Asked, Reader};
 use crate::AgentError;
+
+#[cfg(test)]
+mod tests;
 
 /// Files that may wait.
 const WAITING: usize = 4096;
 /// Files that may wait for the thread.
 const ASKED: usize = 256;
-/// A process that opens the same file again within a second is told once: it is read after that.
+/// Files remembered as read, 48 bytes each.
+const KNOWN: usize = 1 << 15;
+/// Paths remembered at which rules matched.
+const MATCHED: usize = 1024;
+/// A process that opens the same file again within a second is told once: it is looked at after that. Each further look
+/// comes twice as late.
 const SETTLED: Duration = Duration::from_millis(1200);
+/// A file that changed less than this ago is still being written.
+const RESTED: Duration = Duration::from_secs(1);
+/// From this look on, after 76 seconds in all, a file is read though it does not rest.
+const PATIENT: u8 = 5;
+/// The last look, after ten minutes.
+const LAST: u8 = 8;
+/// Words of a command that may name a file which was just written.
+const WORDS: usize = 8;
 /// Where programs of the system do not lie.
 const WRITABLE: [&str; 9] =
     ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/home/", "/root/", "/var/www/", "/srv/", "/opt/"];
 
+/// A file as processes name it: path, and their namespace of mounts where it is not ours.
+type Place = (String, Option<u32>);
+
+/// A file that was written and is looked at later.
+struct Waiting {
+    process: ProcessKey,
+    /// The bytes of its path, where they are no text.
+    name: Option<Vec<u8>>,
+    due: Instant,
+    looks: u8,
+}
+
 /// One file to be read.
 struct Ask {
-    path: String,
+    place: Place,
+    name: Option<Vec<u8>>,
     process: ProcessKey,
     occasion: Occasion,
+    looks: u8,
+}
+
+/// What came of it; `ask` is there when the file must be looked at again.
+struct Answer {
+    scanned: Option<Scanned>,
+    again: Option<Ask>,
 }
 
 /// The thread that reads.
 pub(crate) struct WatchedFiles {
     ask: Option<SyncSender<Ask>>,
-    answers: Receiver<Option<Scanned>>,
-    settling: BTreeMap<(ProcessKey, String), Instant>,
+    answers: Receiver<Answer>,
+    settling: BTreeMap<Place, Waiting>,
+    matched: BTreeSet<String>,
     pending: usize,
     ended: u64,
     dropped: u64,
@@ -56,12 +100,16 @@ impl WatchedFiles {
     /// # Errors
     /// When the system refuses a thread.
     pub(crate) fn start(rules: Arc<Rules>) -> Result<Self, AgentError> {
+        Self::start_with(rules, RESTED)
+    }
+
+    fn start_with(rules: Arc<Rules>, rested: Duration) -> Result<Self, AgentError> {
         let (ask, questions) = sync_channel::<Ask>(ASKED);
         let (answer, answers) = sync_channel(ASKED);
         let work = move || {
-            let mut reader = Reader::default();
+            let mut work = Work { reader: Reader::new(KNOWN), views: Views::default(), rules, rested };
             for ask in questions {
-                if answer.send(read(&ask, &mut reader, &rules)).is_err() {
+                if answer.send(work.read(ask)).is_err() {
                     return;
                 }
             }
@@ -70,47 +118,85 @@ impl WatchedFiles {
             .name("files".into())
             .spawn(work)
             .map_err(|source| AgentError::System { what: "a thread for files", source })?;
-        let settling = BTreeMap::new();
-        Ok(Self { ask: Some(ask), answers, settling, pending: 0, ended: 0, dropped: 0, thread: Some(thread) })
+        Ok(Self {
+            ask: Some(ask),
+            answers,
+            settling: BTreeMap::new(),
+            matched: BTreeSet::new(),
+            pending: 0,
+            ended: 0,
+            dropped: 0,
+            thread: Some(thread),
+        })
     }
 
     /// Takes note of what an event says of files.
     pub(crate) fn note(&mut self, event: &Event, now: Instant) {
         match &event.what {
-            What::File(file) if file.is_done => {
-                let is_final = matches!(file.act, FileAct::Rename | FileAct::Link);
-                let path = match file.act {
-                    FileAct::Create | FileAct::Write => Some(&file.path),
-                    FileAct::Rename | FileAct::Link => file.other.as_ref(),
-                    FileAct::Read
-                    | FileAct::Symlink
-                    | FileAct::Remove
-                    | FileAct::Mode
-                    | FileAct::Owner
-                    | FileAct::Xattr
-                    | FileAct::Flags
-                    | FileAct::Mount
-                    | FileAct::Unmount
-                    | FileAct::Memfd => None,
-                };
-                let Some(path) = path.filter(|path| path.starts_with('/')) else { return };
-                let due = if is_final { now } else { now + SETTLED };
-                self.settle(file.process, path.clone(), due);
-            }
-            What::Exec(process) if is_from_writable(process) => {
-                let path = process.exe.clone();
-                self.send(Ask { path, process: process.key, occasion: Occasion::Run });
-            }
+            What::File(file) if file.is_done => self.note_file(file, now),
+            What::Exec(process) => self.note_exec(process, now),
             _ => {}
         }
     }
 
-    fn settle(&mut self, process: ProcessKey, path: String, due: Instant) {
+    fn note_file(&mut self, file: &FileEvent, now: Instant) {
+        let (path, due) = match file.act {
+            FileAct::Create | FileAct::Write => (Some(&file.path), now + SETTLED),
+            FileAct::Rename | FileAct::Link => (file.other.as_ref(), now),
+            FileAct::Read
+            | FileAct::Symlink
+            | FileAct::Remove
+            | FileAct::Mode
+            | FileAct::Owner
+            | FileAct::Xattr
+            | FileAct::Flags
+            | FileAct::Mount
+            | FileAct::Unmount
+            | FileAct::Memfd => return,
+        };
+        let Some(path) = path.filter(|path| path.starts_with('/')) else { return };
+        let name = file.name.as_ref().map(|name| name.0.clone());
+        let waiting = Waiting { process: file.process, name, due, looks: 0 };
+        self.settle((path.clone(), file.mounts), waiting);
+    }
+
+    /// What is run is read by its process. A script that was just written, and what else the command names, does not
+    /// wait any longer.
+    fn note_exec(&mut self, process: &Process, now: Instant) {
+        let written = self.settling_at(&process.exe);
+        if is_from_writable(process) || written.is_some() || self.matched.contains(&process.exe) {
+            let place = written.unwrap_or_else(|| (process.exe.clone(), None));
+            self.send(Ask { place, name: None, process: process.key, occasion: Occasion::Run, looks: LAST });
+        }
+        if self.settling.is_empty() {
+            return;
+        }
+        for word in process.argv.iter().skip(1).take(WORDS) {
+            let path = Path::new(&process.cwd).join(word);
+            let Some(place) = path.to_str().and_then(|path| self.settling_at(path)) else { continue };
+            if let Some(waiting) = self.settling.get_mut(&place) {
+                (waiting.due, waiting.looks) = (now, PATIENT);
+            }
+        }
+    }
+
+    fn settling_at(&self, path: &str) -> Option<Place> {
+        let (place, _) = self.settling.range((path.to_owned(), None)..).next()?;
+        (place.0 == path).then(|| place.clone())
+    }
+
+    /// A file that waits already does not wait longer for being written again.
+    fn settle(&mut self, place: Place, waiting: Waiting) {
+        if let Some(known) = self.settling.get_mut(&place) {
+            known.process = waiting.process;
+            known.due = known.due.min(waiting.due);
+            return;
+        }
         if self.settling.len() >= WAITING {
             self.dropped += 1;
             return;
         }
-        self.settling.insert((process, path), due);
+        self.settling.insert(place, waiting);
     }
 
     fn send(&mut self, ask: Ask) {
@@ -126,28 +212,38 @@ impl WatchedFiles {
         let mut scanned = Vec::new();
         while let Ok(answer) = self.answers.try_recv() {
             self.pending = self.pending.saturating_sub(1);
-            self.ended += 1;
-            scanned.extend(answer);
+            scanned.extend(answer.scanned);
+            match answer.again {
+                Some(ask) => self.look_again(ask, now),
+                None => self.ended += 1,
+            }
+        }
+        for file in &scanned {
+            if self.matched.len() >= MATCHED {
+                self.matched.clear();
+            }
+            self.matched.insert(file.path.clone());
         }
         let room = ASKED.saturating_sub(self.pending);
-        let due: Vec<_> = self
-            .settling
-            .iter()
-            .filter(|(_, due)| **due <= now)
-            .map(|(key, _)| key.clone())
-            .take(room)
-            .collect();
-        for key in due {
-            self.settling.remove(&key);
-            let (process, path) = key;
-            self.send(Ask { path, process, occasion: Occasion::Written });
+        let is_due = |(_, waiting): &(&Place, &Waiting)| waiting.due <= now;
+        let due: Vec<Place> =
+            self.settling.iter().filter(is_due).map(|(place, _)| place.clone()).take(room).collect();
+        for place in due {
+            let Some(Waiting { process, name, looks, .. }) = self.settling.remove(&place) else { continue };
+            self.send(Ask { place, name, process, occasion: Occasion::Written, looks });
         }
         scanned
     }
 
+    fn look_again(&mut self, ask: Ask, now: Instant) {
+        let looks = ask.looks.saturating_add(1);
+        let due = now + SETTLED.saturating_mul(1 << looks.min(LAST));
+        self.settle(ask.place, Waiting { process: ask.process, name: ask.name, due, looks });
+    }
+
     /// What was written last is read now: nothing will settle any more.
     pub(crate) fn hasten(&mut self, now: Instant) {
-        self.settling.values_mut().for_each(|due| *due = now);
+        self.settling.values_mut().for_each(|waiting| (waiting.due, waiting.looks) = (now, LAST));
     }
 
     /// Files still to be read.
@@ -177,22 +273,50 @@ fn is_from_writable(process: &Process) -> bool {
     process.origin != Origin::Disk || WRITABLE.iter().any(|folder| process.exe.starts_with(folder))
 }
 
-/// A program is read by its process, a written file by its path as its writer sees it; when the writer has gone, by the
-/// path as we see it.
-fn read(ask: &Ask, reader: &mut Reader, rules: &Rules) -> Option<Scanned> {
-    let pid = ask.process.pid;
-    let found = match ask.occasion {
-        Occasion::Run => FoundFile::open(Path::new(&format!("/proc/{pid}/exe"))),
-        Occasion::Written | Occasion::Scan => {
-            FoundFile::open(Path::new(&format!("/proc/{pid}/root{}", ask.path)))
-                .or_else(|_| FoundFile::open(Path::new(&ask.path)))
+/// What the thread works with.
+struct Work {
+    reader: Reader,
+    views: Views,
+    rules: Arc<Rules>,
+    rested: Duration,
+}
+
+impl Work {
+    fn read(&mut self, ask: Ask) -> Answer {
+        let done = Answer { scanned: None, again: None };
+        let Some(found) = self.open(&ask) else { return done };
+        let mut head = [0; 512];
+        let count = pread(&found.file, &mut head, 0).unwrap_or(0);
+        if !files::is_telling(head.get(..count).unwrap_or_default()) {
+            return done;
         }
-    };
-    let found = found.ok().flatten()?;
-    let mut head = [0; 512];
-    let count = pread(&found.file, &mut head, 0).ok()?;
-    if !files::is_telling(head.get(..count)?) {
-        return None;
+        let is_again = ask.occasion == Occasion::Written && ask.looks < LAST && !self.has_rested(&found);
+        if is_again && ask.looks < PATIENT {
+            return Answer { scanned: None, again: Some(ask) };
+        }
+        let path = ask.place.0.clone();
+        let asked = Asked { path, occasion: ask.occasion, process: Some(ask.process) };
+        let scanned =
+            self.reader.read(found, u64::MAX, asked, &self.rules).and_then(|reading| reading.scanned);
+        Answer { scanned, again: is_again.then_some(ask) }
     }
-    reader.read(found, ask.path.clone(), ask.occasion, Some(ask.process), rules).0
+
+    /// A program by the process that runs it, and when that has ended, by its path.
+    fn open(&mut self, ask: &Ask) -> Option<FoundFile> {
+        let pid = ask.process.pid;
+        if ask.occasion == Occasion::Run
+            && let Ok(Some(found)) = view::program(pid)
+        {
+            return Some(found);
+        }
+        let (path, mounts) = &ask.place;
+        let name = ask.name.as_deref().unwrap_or(path.as_bytes());
+        self.views.open(pid, *mounts, name).ok().flatten()
+    }
+
+    fn has_rested(&self, found: &FoundFile) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let changed = u64::try_from(found.changed_ns).map(Duration::from_nanos).unwrap_or_default();
+        now.saturating_sub(changed) >= self.rested
+    }
 }

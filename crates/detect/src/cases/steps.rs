@@ -473,6 +473,8 @@ impl FileStep {
             file: None,
             value: self.value,
             is_done: !self.refused,
+            mounts: None,
+            name: None,
         }))
     }
 }

@@ -121,6 +121,8 @@ fn what_cron_starts_after_an_intruder_wrote_there_is_his_and_other_jobs_are_not(
             file: None,
             value: None,
             is_done: true,
+            mounts: None,
+            name: None,
         };
         at(at_ms, What::File(Box::new(event)))
     };

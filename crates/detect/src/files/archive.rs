@@ -12,6 +12,7 @@ use super::{
     Cut, FileLimits, Opened,
     kind::{HEAD_BYTES, Kind},
     meter::{Meter, Packed, Unpacked},
+    xz::Xz,
     zip,
 };
 
@@ -36,7 +37,7 @@ pub fn open(reader: &mut dyn Read, limits: &FileLimits, show: &mut dyn FnMut(&st
         cuts.remove(&Cut::Broken);
         cuts.insert(cut);
     }
-    Opened { members, unpacked_bytes: meter.unpacked(), cuts }
+    Opened { members, read_bytes: meter.taken(), unpacked_bytes: meter.unpacked(), cuts }
 }
 
 pub(super) struct Opener<'a> {
@@ -74,9 +75,7 @@ impl Opener<'_> {
         let depth = depth.saturating_add(1);
         let ended = match kind {
             Kind::Gzip => self.unpack(name, flate2::read::MultiGzDecoder::new(whole), depth),
-            Kind::Xz => {
-                self.unpack(name, lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY_KIB), depth)
-            }
+            Kind::Xz => self.unpack(name, Xz::new(whole, XZ_MEMORY_KIB), depth),
             Kind::Zstd => self.zstd(name, &mut whole, depth),
             Kind::Tar => self.tar(name, &mut whole, depth),
             Kind::Ar => self.ar(name, &mut whole, depth),

@@ -40,6 +40,10 @@ impl Meter {
         }
     }
 
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.get()
+    }
+
     pub(super) fn unpacked(&self) -> u64 {
         self.unpacked.get()
     }

@@ -191,6 +191,12 @@ fn every_beginning_of_a_package_is_read_without_a_panic_and_a_cut_one_is_named()
 }
 
 #[test]
+fn an_xz_chunk_that_ends_before_it_gives_what_it_promised_holds_nobody_up_and_is_named() {
+    let starved = include_bytes!("../../tests/files/starved.xz");
+    assert_eq!(cuts(starved, &FileLimits::default()), [Cut::Broken]);
+}
+
+#[test]
 fn what_cannot_be_opened_is_named() {
     let mut locked = zip("m", MINER, false);
     locked[6] |= 1;

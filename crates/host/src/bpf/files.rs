@@ -1,6 +1,6 @@
 //! Records of files to events.
 
-use minesweep_model::{FileAct, FileEvent, FileId};
+use minesweep_model::{Bytes, FileAct, FileEvent, FileId};
 
 use super::{
     calls::{self, ACTS},
@@ -24,24 +24,32 @@ const MAKES: u64 = 0o100 | 0o1000;
 const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
 const XFLAGS: [(u64, u64); 2] = [(0x8, 0x10), (0x10, 0x20)];
 
+/// Acts that give a file another name.
+const RENAMES: [FileAct; 2] = [FileAct::Rename, FileAct::Link];
+
 /// The event; `None` for a refusal that is no news.
 pub(crate) fn event(places: &mut Places, data: &FileData) -> Option<FileEvent> {
     let record = &data.record;
     let act = act(record)?;
     let caller = Caller { pid: record.who.pid, namespace: record.namespace };
-    let path = path(places, caller, act, data);
+    let bytes = path(places, caller, act, data);
+    let path = text(&bytes);
     let is_done = record.result >= 0;
     if !is_done && record.call & calls::OPENS != 0 && !watched::is_news(act, &path) {
         return None;
     }
+    let other = other(places, caller, data);
+    let name = [other.as_ref().filter(|_| RENAMES.contains(&act)), Some(&bytes)].into_iter().flatten().next();
     Some(FileEvent {
         process: record.who.known(),
         act,
         path,
-        other: other(places, caller, data),
+        name: name.filter(|name| std::str::from_utf8(name).is_err()).cloned().map(Bytes),
+        other: other.as_deref().map(text),
         file: (record.inode != 0).then(|| FileId { dev: device(record.device), inode: record.inode }),
         value: value(act, record),
         is_done,
+        mounts: places.apart(record.namespace),
     })
 }
 
@@ -53,18 +61,18 @@ fn act(record: &FileRecord) -> Option<FileAct> {
     Some(if is_refused_open && reads { FileAct::Read } else { act })
 }
 
-fn path(places: &mut Places, caller: Caller, act: FileAct, data: &FileData) -> String {
+fn path(places: &mut Places, caller: Caller, act: FileAct, data: &FileData) -> Vec<u8> {
     let record = &data.record;
     if record.flags & FILE_BASE_CUT != 0 && !data.place.word.starts_with(b"/") {
-        return text(&deep_path(record, &data.place.word));
+        return deep_path(record, &data.place.word);
     }
     let follows = record.call & calls::FOLLOWS != 0 && record.at & AT_SYMLINK_NOFOLLOW == 0;
     match act {
-        FileAct::Memfd => text(&data.place.word),
+        FileAct::Memfd => data.place.word.clone(),
         // Its flags are not those of `at`.
-        FileAct::Mount => text(&places.path(caller, &data.place, true)),
-        FileAct::Link => text(&places.path(caller, &data.place, record.at & AT_SYMLINK_FOLLOW != 0)),
-        _named => text(&places.path(caller, &data.place, follows)),
+        FileAct::Mount => places.path(caller, &data.place, true),
+        FileAct::Link => places.path(caller, &data.place, record.at & AT_SYMLINK_FOLLOW != 0),
+        _named => places.path(caller, &data.place, follows),
     }
 }
 
@@ -81,7 +89,7 @@ fn deep_path(record: &FileRecord, word: &[u8]) -> Vec<u8> {
     path
 }
 
-fn other(places: &mut Places, caller: Caller, data: &FileData) -> Option<String> {
+fn other(places: &mut Places, caller: Caller, data: &FileData) -> Option<Vec<u8>> {
     let Words { base, word } = &data.other;
     if base.is_empty() && word.is_empty() {
         return None;
@@ -90,10 +98,10 @@ fn other(places: &mut Places, caller: Caller, data: &FileData) -> Option<String>
     let is_name =
         call & calls::MOUNTS != 0 && data.record.at & MS_BIND_OR_MOVE == 0 && !word.starts_with(b"/");
     if call & calls::OTHER_TEXT != 0 || is_name {
-        return Some(text(word));
+        return Some(word.clone());
     }
     let follows = call & calls::FOLLOWS != 0;
-    Some(text(&places.path(caller, &data.other, follows)))
+    Some(places.path(caller, &data.other, follows))
 }
 
 fn value(act: FileAct, record: &FileRecord) -> Option<u64> {

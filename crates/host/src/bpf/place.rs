@@ -70,6 +70,11 @@ impl Places {
         self.folders.clear();
     }
 
+    /// The namespace, where it is not ours; none where the kernel side does not know it.
+    pub(crate) fn apart(&self, namespace: u32) -> Option<u32> {
+        (namespace != 0 && namespace != self.own_namespace).then_some(namespace)
+    }
+
     /// The path that `words` name. `follows`: a link in the last place stands for its target.
     pub(crate) fn path(&mut self, caller: Caller, words: &Words, follows: bool) -> Vec<u8> {
         if words.word.is_empty() {
