@@ -2,7 +2,8 @@
 """Prints what files are, to be compared: one line each, of a folder also of all that lies in it.
 
     state.py content FILE...     kind, mode, owner, extended attributes, digest
-    state.py whole FILE...       these, and times (not of access to folders: this reads them) and the flags of chattr
+    state.py whole FILE...       these, the flags of chattr, and the times of all but folders: what lies in a folder goes
+                                 and comes back, and `undo` does not give a folder its own times back
 
 Files in the variable READS are read whenever a program starts, this one too: of them the time of access says nothing.
 """
@@ -30,9 +31,9 @@ def line(path, whole):
     words = [repr(path), stat.filemode(is_.st_mode), oct(is_.st_mode), f"{is_.st_uid}:{is_.st_gid}", repr(attributes)]
     if stat.S_ISLNK(is_.st_mode):
         words.append(repr(os.readlink(path)))
-    if whole:
+    if whole and not stat.S_ISDIR(is_.st_mode):
         words.append(str(is_.st_mtime_ns))
-        if not stat.S_ISDIR(is_.st_mode) and path not in READS:
+        if path not in READS:
             words.append(str(is_.st_atime_ns))
     if stat.S_ISREG(is_.st_mode):
         with open(path, "rb") as file:

@@ -1,6 +1,11 @@
 //! Files that bring a miner, seen while they are written and run. The miner is a harmless stand-in: the strings that
 //! the rule asks for, made here, behind the head of a program that never runs or behind a program that only repeats.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
 
 mod support;
 
