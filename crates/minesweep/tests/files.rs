@@ -61,18 +61,19 @@ fn a_miner_that_is_written_or_run_below_private_mounts_is_told_with_its_path_its
     dropper.say("write\n");
     assert_eq!(dropper.line(), "written");
     let mut wanted = vec![
-        ("/usr/local/plain", "cp", Some(&stand_in)),
-        ("/usr/local/bundle.tar.gz", "tar", None),
-        ("/usr/local/package/usr/lib/.x", "cp", Some(&stand_in)),
-        ("/usr/local/package.deb", "dpkg-deb", None),
-        ("/usr/local/\u{fffd}", "cp", Some(&stand_in)),
+        ("/usr/local/plain", &["cp"][..], Some(&stand_in)),
+        // Its child opens the archive and becomes the packer by way of a shell.
+        ("/usr/local/bundle.tar.gz", &["tar", "sh", "gzip"], None),
+        ("/usr/local/package/usr/lib/.x", &["cp"], Some(&stand_in)),
+        ("/usr/local/package.deb", &["dpkg-deb"], None),
+        ("/usr/local/\u{fffd}", &["cp"], Some(&stand_in)),
     ];
     while !wanted.is_empty() {
         let told = watch.find(LIMIT, |line| wanted.iter().any(|(path, ..)| is_about(line, path)));
         let told = told.unwrap_or_else(|| panic!("not told: {wanted:?}; {}", watch.errors_so_far()));
         let at = wanted.iter().position(|(path, ..)| is_about(&told, path)).unwrap();
         let (path, by, same) = wanted.remove(at);
-        assert_eq!(writer(&told), by, "{path}: {told}");
+        assert!(by.contains(&writer(&told)), "{path}: {told}");
         assert!(same.is_none_or(|same| has_sums(&told, same)), "{path}: {told}");
     }
 
