@@ -2,7 +2,8 @@
 //!
 //! An item is a body and a description of it. The body is enciphered with a key that lies in the description: not for
 //! secrecy, but so that no scanner takes the store for an infection and nothing in it can be started. An item is whole on
-//! disk before anything is changed. Bounded: 512 MiB an item, 4096 items, and a sixteenth of the disk stays free.
+//! disk before anything is changed. Bounded: 512 MiB an item, 4096 items, and a sixteenth of the disk stays free, but no
+//! more than 256 MiB.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -255,7 +256,8 @@ impl Store {
             NotDone::Refused(format!("cannot see how full the quarantine's disk is: {failed}"))
         })?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < bytes.saturating_add(disk.f_blocks.saturating_mul(disk.f_frsize) / 16) {
+        let spare = (disk.f_blocks.saturating_mul(disk.f_frsize) / 16).min(SPARE_BYTES);
+        if free < bytes.saturating_add(spare) {
             return Err(NotDone::Refused(format!(
                 "the disk of {} is too full to keep {bytes} bytes; free some, or name another folder with --data-dir",
                 self.folder.display()
@@ -336,5 +338,7 @@ struct Version {
 const NONCE: [u8; 12] = [0; 12];
 /// Items kept.
 const ITEMS_LIMIT: usize = 4096;
+/// What a large disk keeps free: a miner may have filled it, and must be taken all the same.
+const SPARE_BYTES: u64 = 256 << 20;
 /// A description with 64 KiB of attributes, each byte at most four in JSON, and the rest.
 const META_LIMIT_BYTES: u64 = 8 << 20;
