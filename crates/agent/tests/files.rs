@@ -51,5 +51,7 @@ fn a_miner_in_a_package_and_under_a_hostile_name_is_told_with_its_sums_and_near_
     let package = files.iter().find(|file| file.path.ends_with("a.tar.gz")).unwrap();
     assert_eq!(package.matches[0].member, "pkg/tool");
     assert!(files.iter().all(|file| file.md5.len() == 32 && file.sha256.len() == 64));
-    assert_eq!((scan.read, scan.walk.unread), (4, 0));
+    assert_eq!((scan.read, scan.walk.unread), (3, 0), "a plain text is not worth a quick look");
+    let (all, scan) = scan_root(&Config::default(), FileScope::Full, disk.path(), &mut || false).unwrap();
+    assert_eq!((detections(&all).len(), scan.read), (2, 4));
 }
