@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use minesweep_model::{FileAct, FileEvent, Process, ProcessKey};
+use minesweep_model::{FileEvent, Process, ProcessKey};
 
 use crate::tree::{Tree, base_name};
 
@@ -46,20 +46,9 @@ pub(crate) struct Writes {
 impl Writes {
     /// Notes what was written.
     pub(crate) fn note(&mut self, tree: &Tree, event: &FileEvent, at_ms: u64) {
-        let path = match event.act {
-            FileAct::Create | FileAct::Write | FileAct::Symlink => Some(&event.path),
-            FileAct::Rename | FileAct::Link => event.other.as_ref(),
-            FileAct::Read
-            | FileAct::Remove
-            | FileAct::Mode
-            | FileAct::Owner
-            | FileAct::Xattr
-            | FileAct::Flags
-            | FileAct::Mount
-            | FileAct::Unmount
-            | FileAct::Memfd => None,
+        let Some(path) = event.made().filter(|path| event.is_done && path.len() <= PATH_LIMIT_BYTES) else {
+            return;
         };
-        let Some(path) = path.filter(|path| event.is_done && path.len() <= PATH_LIMIT_BYTES) else { return };
         let session = tree.session(event.process);
         if CRON.iter().any(|folder| path.starts_with(folder)) {
             self.cron.retain(|(by, _)| *by != session);
@@ -68,7 +57,7 @@ impl Writes {
                 self.cron.pop_front();
             }
         }
-        let hash = self.key.hash_one(path.as_str());
+        let hash = self.key.hash_one(path);
         if self.by_path.insert(hash, session).is_none() {
             self.order.push_back(hash);
         }
@@ -132,6 +121,8 @@ fn is_cron(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use minesweep_model::FileAct;
+
     use super::*;
 
     fn key(pid: u32) -> ProcessKey {

@@ -324,6 +324,25 @@ pub struct FileEvent {
     pub name: Option<Bytes>,
 }
 
+impl FileEvent {
+    /// The path that has other content than before, or is new; none when only what is known of a file changed.
+    pub fn made(&self) -> Option<&str> {
+        match self.act {
+            FileAct::Create | FileAct::Write | FileAct::Symlink => Some(&self.path),
+            FileAct::Rename | FileAct::Link => self.other.as_deref(),
+            FileAct::Read
+            | FileAct::Remove
+            | FileAct::Mode
+            | FileAct::Owner
+            | FileAct::Xattr
+            | FileAct::Flags
+            | FileAct::Mount
+            | FileAct::Unmount
+            | FileAct::Memfd => None,
+        }
+    }
+}
+
 /// A line of a log of this machine, without its time stamp. The text is lossy UTF-8, at most 8 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {

@@ -140,24 +140,15 @@ impl WatchedFiles {
     }
 
     fn note_file(&mut self, file: &FileEvent, now: Instant) {
-        let (path, due) = match file.act {
-            FileAct::Create | FileAct::Write => (Some(&file.path), now + SETTLED),
-            FileAct::Rename | FileAct::Link => (file.other.as_ref(), now),
-            FileAct::Read
-            | FileAct::Symlink
-            | FileAct::Remove
-            | FileAct::Mode
-            | FileAct::Owner
-            | FileAct::Xattr
-            | FileAct::Flags
-            | FileAct::Mount
-            | FileAct::Unmount
-            | FileAct::Memfd => return,
-        };
-        let Some(path) = path.filter(|path| path.starts_with('/')) else { return };
+        let Some(path) = file.made().filter(|path| path.starts_with('/')) else { return };
+        if file.act == FileAct::Symlink {
+            return;
+        }
+        let is_named = matches!(file.act, FileAct::Rename | FileAct::Link);
+        let due = if is_named { now } else { now + SETTLED };
         let name = file.name.as_ref().map(|name| name.0.clone());
         let waiting = Waiting { process: file.process, name, due, looks: 0 };
-        self.settle((path.clone(), file.mounts), waiting);
+        self.settle((path.to_owned(), file.mounts), waiting);
     }
 
     /// What is run is read by its process. A script that was just written, and what else the command names, does not
